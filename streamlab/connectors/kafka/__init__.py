@@ -1,0 +1,1 @@
+"""Kafka: connection, source and sink."""

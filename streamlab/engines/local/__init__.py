@@ -1,0 +1,1 @@
+"""The local engine: one process, scaled by consumer groups."""

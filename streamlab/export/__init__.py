@@ -1,0 +1,1 @@
+"""Export: a transform of a notebook as an installable, verified package."""

@@ -1,0 +1,1 @@
+"""The notebook: magics, widgets and rich displays; the only importer of Jupyter."""

@@ -1,0 +1,1 @@
+"""Magics, one file each."""

@@ -1,0 +1,1 @@
+"""Widgets, one file each; they show plain objects and hold no state."""

@@ -1,0 +1,1 @@
+"""Observation: what a worker and a stream are doing, without disturbing either."""

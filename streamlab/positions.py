@@ -1,0 +1,117 @@
+"""Where a stream has been read to: partitions, positions, spans, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+Position: TypeAlias = int | tuple[int, ...]
+"""The place of the next event to read in one partition.
+
+Comparable, and JSON where a tuple is a list. For Kafka it is the next offset.
+A change stream may use ``(commit LSN, index in the commit)``; nothing above a
+connector may assume that positions are consecutive.
+"""
+
+
+class TopicPartition(NamedTuple):
+    """One ordered part of a stream, in Kafka's words."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        """Return ``topic/partition``, which is also how a task is named."""
+        return f"{self.topic}/{self.partition}"
+
+    @classmethod
+    def parse(cls, text: str) -> TopicPartition:
+        """Return the partition that ``str()`` wrote."""
+        topic, _, partition = text.rpartition("/")
+        return cls(topic, int(partition))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A half-open range of positions of one partition: ``[start, end)``."""
+
+    partition: TopicPartition
+    start: Position
+    end: Position
+
+    def __str__(self) -> str:
+        """Return ``topic/partition [start, end)``."""
+        return f"{self.partition} [{self.start}, {self.end})"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one task has come: what a sink stores in the transaction of the rows.
+
+    A task is the unit of state and progress. For a stateless transform it is one
+    partition, and its name is ``topic/partition``.
+
+    Attributes:
+        task: Name of the task.
+        epoch: Number of the last finished epoch; 0 before the first.
+        positions: Where to read on, for each partition of the task.
+        incarnations: Topic → the incarnation (``cluster id/topic id``) that the
+            positions belong to; a deleted and re-created topic has another.
+        state_id: Name of the state that belongs to the epoch, if it has any.
+        watermarks: Event time up to which each partition is complete, in
+            microseconds since 1970 UTC.
+    """
+
+    task: str
+    epoch: int
+    positions: Mapping[TopicPartition, Position]
+    incarnations: Mapping[str, str] = field(default_factory=dict)
+    state_id: str | None = None
+    watermarks: Mapping[TopicPartition, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the progress as JSON values, for a sink's own table or metadata."""
+        return {
+            "task": self.task,
+            "epoch": self.epoch,
+            "positions": {str(key): value for key, value in self.positions.items()},
+            "incarnations": dict(self.incarnations),
+            "state_id": self.state_id,
+            "watermarks": {str(key): value for key, value in self.watermarks.items()},
+        }
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> Progress:
+        """Return the progress that ``to_json`` wrote."""
+        return cls(
+            task=stored["task"],
+            epoch=stored["epoch"],
+            positions={
+                TopicPartition.parse(key): (
+                    tuple(value) if isinstance(value, list) else value
+                )
+                for key, value in stored["positions"].items()
+            },
+            incarnations=stored.get("incarnations", {}),
+            state_id=stored.get("state_id"),
+            watermarks={
+                TopicPartition.parse(key): value
+                for key, value in stored.get("watermarks", {}).items()
+            },
+        )
+
+
+def joined(spans: Iterable[Span]) -> tuple[Span, ...]:
+    """Return one span for each partition, from its lowest start to its highest end."""
+    by_partition: dict[TopicPartition, Span] = {}
+    for span in spans:
+        known = by_partition.get(span.partition)
+        by_partition[span.partition] = (
+            span
+            if known is None
+            else Span(
+                span.partition, min(known.start, span.start), max(known.end, span.end)
+            )
+        )
+    return tuple(by_partition[key] for key in sorted(by_partition))

@@ -1,0 +1,266 @@
+"""What a source is: a system turned into events that can be read on from a position.
+
+A source is two things. A :class:`Source` is a frozen value that says what to read;
+it can be compared, printed and written into a pipeline file. ``open`` turns it into
+a :class:`Reader`, which holds the connection.
+
+The order of calls, all from one thread (the worker's reading thread)::
+
+    reader = source.open(listener)
+    loop:  reader.poll(…)          # may call listener.assigned / revoked / lost
+           reader.acknowledge(…)   # after the sink has durably taken the rows
+           reader.hold(True/False) # while the sink is away
+    reader.close()                 # may call listener.revoked
+
+``poll`` must be called at least every few seconds, also while held: group
+membership depends on it. What is *not* promised: that positions are consecutive
+(compaction and transaction markers leave gaps), that batches end where they ended
+the last time, or that a partition stays with this reader.
+"""
+
+from __future__ import annotations
+
+import itertools
+from abc import ABC, abstractmethod
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from streamlab.positions import Position, Progress, Span, TopicPartition, joined
+
+METADATA = ("_topic", "_partition", "_offset", "_timestamp", "_key")
+"""Columns that say where an event came from; they begin with an underscore."""
+
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
+
+Start: TypeAlias = str
+"""Where a pipeline without history begins: ``earliest``, ``latest`` or an ISO time."""
+
+
+class Origins(Protocol):
+    """Where the events of a batch came from, a column at a time.
+
+    A column is computed when it is asked for and not before: reading a timestamp
+    for each of a million events costs 0.2 s that most pipelines need not pay.
+    """
+
+    def partitions(self) -> Sequence[TopicPartition]:
+        """Return the partition of each event."""
+
+    def positions(self) -> Sequence[Position]:
+        """Return the position of each event."""
+
+    def timestamps_ms(self) -> Sequence[int | None]:
+        """Return the source's own time of each event, ms since 1970 UTC."""
+
+    def keys(self) -> Sequence[bytes | None]:
+        """Return the key of each event."""
+
+    def headers(self, row: int) -> Headers:
+        """Return the headers of one event."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrigins:
+    """Origins that are already in memory: of a test, of a replayed sample."""
+
+    listed_partitions: Sequence[TopicPartition]
+    listed_positions: Sequence[Position]
+    listed_timestamps_ms: Sequence[int | None] = ()
+    listed_keys: Sequence[bytes | None] = ()
+    listed_headers: Mapping[int, Headers] = field(default_factory=dict)
+
+    def partitions(self) -> Sequence[TopicPartition]:
+        """Return the partition of each event."""
+        return self.listed_partitions
+
+    def positions(self) -> Sequence[Position]:
+        """Return the position of each event."""
+        return self.listed_positions
+
+    def timestamps_ms(self) -> Sequence[int | None]:
+        """Return the time of each event, ms since 1970 UTC."""
+        return self.listed_timestamps_ms or [None] * len(self.listed_partitions)
+
+    def keys(self) -> Sequence[bytes | None]:
+        """Return the key of each event."""
+        return self.listed_keys or [None] * len(self.listed_partitions)
+
+    def headers(self, row: int) -> Headers:
+        """Return the headers of one event."""
+        return self.listed_headers.get(row, ())
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """Events as a source delivers them: bytes, not yet decoded.
+
+    Attributes:
+        values: The value of each event; ``None`` is a tombstone.
+        spans: What the batch covers. A span starts at the position stored before
+            and not at its first event, so gaps in a log are not holes in a record.
+        origins: Where each event came from.
+        size_bytes: Sum of the lengths of the values.
+    """
+
+    values: Sequence[bytes | None]
+    spans: tuple[Span, ...]
+    origins: Origins
+    size_bytes: int
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self.values)
+
+    @staticmethod
+    def concat(batches: Sequence[RawBatch]) -> RawBatch:
+        """Return one batch with the events of all, in the given order."""
+        if len(batches) == 1:
+            return batches[0]
+        return RawBatch(
+            values=list(itertools.chain.from_iterable(b.values for b in batches)),
+            spans=joined(span for batch in batches for span in batch.spans),
+            origins=_JoinedOrigins([(len(b), b.origins) for b in batches]),
+            size_bytes=sum(batch.size_bytes for batch in batches),
+        )
+
+
+class _JoinedOrigins:
+    """The origins of several batches, one after another."""
+
+    def __init__(self, parts: Sequence[tuple[int, Origins]]) -> None:
+        self._parts = [origins for _, origins in parts]
+        self._ends = list(itertools.accumulate(length for length, _ in parts))
+
+    def partitions(self) -> Sequence[TopicPartition]:
+        return list(itertools.chain.from_iterable(p.partitions() for p in self._parts))
+
+    def positions(self) -> Sequence[Position]:
+        return list(itertools.chain.from_iterable(p.positions() for p in self._parts))
+
+    def timestamps_ms(self) -> Sequence[int | None]:
+        return list(
+            itertools.chain.from_iterable(p.timestamps_ms() for p in self._parts)
+        )
+
+    def keys(self) -> Sequence[bytes | None]:
+        return list(itertools.chain.from_iterable(p.keys() for p in self._parts))
+
+    def headers(self, row: int) -> Headers:
+        part = bisect_right(self._ends, row)
+        before = self._ends[part - 1] if part else 0
+        return self._parts[part].headers(row - before)
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """What a reader knows of partitions it has just been given.
+
+    Attributes:
+        committed: Progress that the source itself keeps (Kafka's group offsets,
+            with our metadata), for the partitions that have any.
+        start: Where the pipeline's ``start`` setting points, for each partition.
+        incarnations: Topic → its incarnation now.
+    """
+
+    committed: Mapping[TopicPartition, Progress]
+    start: Mapping[TopicPartition, Position]
+    incarnations: Mapping[str, str]
+
+
+class Listener(Protocol):
+    """What a reader tells the worker; called from inside ``poll`` and ``close``."""
+
+    def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
+        """Decide where to read each given partition; raise to refuse to start."""
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Finish and commit what is in flight: the partitions go to another reader."""
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Drop what is in flight: another reader may already have the partitions."""
+
+
+class Reader(ABC):
+    """An open source. See the module's docstring for the order of calls."""
+
+    @abstractmethod
+    def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
+        """Return what is there, waiting for the first event only.
+
+        Args:
+            max_rows: At most this many events.
+            timeout_s: How long to wait when nothing is there; 0 returns at once.
+
+        Returns:
+            The events, each partition's in position order; None when there are none.
+
+        Raises:
+            Unavailable: The system cannot be reached; call again later.
+            PositionLost: The position cannot be read on from.
+        """
+
+    @abstractmethod
+    def acknowledge(self, progress: Sequence[Progress]) -> None:
+        """Tell the source what a sink has durably taken.
+
+        Where the sink keeps no progress of its own this is the one record of it,
+        so it must be durable on return.
+
+        Raises:
+            Fenced: The partitions belong to another reader by now.
+            Unavailable: The source did not answer; the same call may be repeated.
+        """
+
+    @abstractmethod
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on delivering events, keeping membership and positions."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Leave the group and drop the connection; a second call does nothing."""
+
+    def healthy(self) -> None:  # noqa: B027 -- most sources have nothing to check
+        """Raise what a background check has found, such as a re-created topic.
+
+        The worker calls it before each commit. A reader whose check is still
+        pending waits for it here, so that nothing commits on a doubt.
+
+        Raises:
+            PositionLost: The positions no longer mean what they meant.
+        """
+
+    def ends(self) -> Mapping[TopicPartition, Position]:
+        """Return where each assigned partition ends now, as last heard: for lag."""
+        return {}
+
+    def commit_ticket(self, progress: Sequence[Progress]) -> object | None:
+        """Return what a sink of the same system needs to commit ``progress`` itself.
+
+        Kafka: the offsets and the consumer group's metadata, for
+        ``send_offsets_to_transaction``. None where there is no such thing.
+        """
+        del progress
+        return None
+
+
+class Source(ABC):
+    """What to read. Subclasses are frozen dataclasses; their fields are settings."""
+
+    @abstractmethod
+    def open(self, pipeline: str, listener: Listener) -> Reader:
+        """Connect.
+
+        Args:
+            pipeline: Name of the pipeline; Kafka's consumer group is derived from it.
+            listener: Told of assignments; called only from inside ``poll``/``close``.
+
+        Raises:
+            UsageError: The source does not exist as it is described.
+            Unavailable: It cannot be reached.
+        """
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return one line for the plan: ``kafka topic flights (json)``."""

@@ -1,0 +1,1 @@
+"""Taps: bounded, invisible reads of a stream, and the samples they return."""

@@ -1,0 +1,1 @@
+"""Transforms: functions on frames, and what may be claimed of them."""
