@@ -4,13 +4,18 @@ A source is two things. A :class:`Source` is a frozen value that says what to re
 it can be compared, printed and written into a pipeline file. ``open`` turns it into
 a :class:`Reader`, which holds the connection.
 
-The order of calls, all from one thread (the worker's reading thread)::
+The order of calls, from the worker's reading thread::
 
-    reader = source.open(listener)
+    reader = source.open(pipeline, listener)
     loop:  reader.poll(…)          # may call listener.assigned / revoked / lost
-           reader.acknowledge(…)   # after the sink has durably taken the rows
-           reader.hold(True/False) # while the sink is away
+           reader.hold(held=…)     # while the sink is away
     reader.close()                 # may call listener.revoked
+
+and from its writing thread, at the same time as ``poll``::
+
+    reader.healthy()               # before each write
+    reader.commit_ticket(…)        # for a sink that commits the source's position
+    reader.acknowledge(…)          # after the sink has durably taken the rows
 
 ``poll`` must be called at least every few seconds, also while held: group
 membership depends on it. What is *not* promised: that positions are consecutive
@@ -155,15 +160,19 @@ class _JoinedOrigins:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """What a reader knows of partitions it has just been given.
+    """What a reader knows when it has just been given partitions.
 
     Attributes:
+        partitions: The partitions that this reader is to read now.
         committed: Progress that the source itself keeps (Kafka's group offsets,
-            with our metadata), for the partitions that have any.
-        start: Where the pipeline's ``start`` setting points, for each partition.
+            with our metadata), for those of ``partitions`` that have any.
+        start: For *every* partition of the topics, where one without history
+            begins: where the ``start`` setting points, or 0 for a partition that
+            was added to a topic whose other partitions have history.
         incarnations: Topic → its incarnation now.
     """
 
+    partitions: tuple[TopicPartition, ...]
     committed: Mapping[TopicPartition, Progress]
     start: Mapping[TopicPartition, Position]
     incarnations: Mapping[str, str]
@@ -173,7 +182,7 @@ class Listener(Protocol):
     """What a reader tells the worker; called from inside ``poll`` and ``close``."""
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
-        """Decide where to read each given partition; raise to refuse to start."""
+        """Decide where to read each of ``given.partitions``; raise to refuse."""
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Finish and commit what is in flight: the partitions go to another reader."""
