@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 Position: TypeAlias = int | tuple[int, ...]
@@ -69,6 +69,29 @@ class Progress:
     incarnations: Mapping[str, str] = field(default_factory=dict)
     state_id: str | None = None
     watermarks: Mapping[TopicPartition, int] = field(default_factory=dict)
+
+    def same_place(self, other: Progress) -> bool:
+        """Return whether both name the same epoch, state and positions.
+
+        This is the comparison of compare-and-set. Watermarks and incarnations follow
+        from the positions, so they are not compared.
+        """
+        return (
+            self.task == other.task
+            and self.epoch == other.epoch
+            and self.state_id == other.state_id
+            and dict(self.positions) == dict(other.positions)
+        )
+
+    def from_the_start(self) -> Progress:
+        """Return the same progress with every position 0, for a new partition."""
+        return replace(
+            self,
+            positions={
+                partition: (0,) * len(position) if isinstance(position, tuple) else 0
+                for partition, position in self.positions.items()
+            },
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the progress as JSON values, for a sink's own table or metadata."""

@@ -26,6 +26,7 @@ from enum import Enum
 
 import polars as pl
 
+from streamlab.errors import Fenced
 from streamlab.positions import Progress
 from streamlab.sources import Headers
 
@@ -180,3 +181,39 @@ class Sink(ABC):
     def takes_dead_letters(self) -> bool:
         """Whether dead letters go into the same transaction as the rows."""
         return False
+
+
+def first_claims(
+    initial: Sequence[Progress], stored: Mapping[str, Progress]
+) -> list[Progress]:
+    """Return what ``Writer.claim`` has to store for the tasks that have nothing yet.
+
+    Args:
+        initial: What the worker handed to ``claim``.
+        stored: Task → progress, for all tasks of the pipeline.
+
+    Returns:
+        A task of a pipeline without history begins where the worker said; a task
+        that is new to a pipeline with history is a new partition, and begins at 0.
+    """
+    new = [progress for progress in initial if progress.task not in stored]
+    return [progress.from_the_start() for progress in new] if stored else new
+
+
+def require_same_place(
+    before: Sequence[Progress], stored: Mapping[str, Progress]
+) -> None:
+    """Compare what a batch builds on with what is stored, for compare-and-set.
+
+    Raises:
+        Fenced: A task is missing or stands elsewhere: another worker took over.
+    """
+    for expected in before:
+        found = stored.get(expected.task)
+        if found is None or not found.same_place(expected):
+            message = (
+                f"task {expected.task} is not where this worker left it: expected "
+                f"epoch {expected.epoch}, stored is "
+                f"{'nothing' if found is None else f'epoch {found.epoch}'}"
+            )
+            raise Fenced(message, hint="another worker has taken over this task")
