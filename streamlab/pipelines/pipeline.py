@@ -29,11 +29,14 @@ class Input:
         source: What to read.
         format: Name of the format of its values.
         schema: What its events are; fixed before the pipeline runs.
+        event_time: Column that says when an event happened (a Datetime, or an
+            integer of ms since 1970 UTC); only used to measure latency.
     """
 
     source: Source
     format: str
     schema: Schema
+    event_time: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

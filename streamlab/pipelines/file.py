@@ -1,0 +1,226 @@
+"""The pipeline file: a pipeline as TOML, loaded with places for mistakes, and saved.
+
+::
+
+    [pipeline]
+    name = "delayed"
+    transform = "flows:delayed"      # or transforms = ["flows:clean", "flows:delayed"]
+
+    [source]
+    type = "kafka"                   # the rest are the fields of KafkaSource
+    topic = "flights"
+    format = "json"
+    schema = "schema.yaml"
+
+    [sink]
+    type = "postgres"                # the rest are the fields of PostgresSink
+    table = "delayed"
+
+    [dead_letters]
+    topic = "flights.dead"           # or file = "dead.jsonl"
+
+    [engine]                         # may be left out
+    latency_ms = 100
+
+Paths count from the file's folder, and modules beside the file can be imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from streamlab import connectors, formats
+from streamlab.contracts import Schema
+from streamlab.errors import PipelineError, StreamlabError
+from streamlab.pipelines.document import Document
+from streamlab.pipelines.functions import transforms_of
+from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
+from streamlab.sinks import Sink
+from streamlab.sources import Source
+
+FILE_NAME = "pipeline.toml"
+SCHEMA_FILE_NAME = "schema.yaml"
+SECTIONS = ("pipeline", "source", "sink", "dead_letters", "engine")
+
+_DEAD_LETTERS_HINT = (
+    'say where events go that cannot be processed: [dead_letters] file = "dead.jsonl"'
+)
+
+
+def load(path: Path | str, *, outputs: Path | None = None) -> Pipeline:
+    """Return the pipeline that a file describes.
+
+    Args:
+        path: The file, or the folder that holds a ``pipeline.toml``.
+        outputs: What relative paths of the sink and the dead letters count from;
+            the file's folder unless given. An installed package gives the working
+            directory: nothing should be written beside its code.
+
+    Raises:
+        PipelineError: The file cannot be read, or has a mistake; the message names
+            the line.
+        MissingExtra: A connector's driver is not installed.
+    """
+    path = Path(path)
+    path = path / FILE_NAME if path.is_dir() else path
+    document = Document.read(path)
+    document.only("", document.sections, SECTIONS)
+    folder = path.resolve().parent
+    outputs = outputs or folder
+    head = document.section("pipeline", hint='[pipeline] name = "…"')
+    name = document.text("pipeline", head, "name")
+    document.only("pipeline", head, ("name", "transform", "transforms"))
+    transforms = transforms_of(document, head, folder)
+    pace = dict(document.sections.get("engine", {}))
+    dead_letters = document.section("dead_letters", hint=_DEAD_LETTERS_HINT)
+    stream = _input(document, folder)
+    sink = _sink(document, outputs)
+    try:
+        return Pipeline(
+            name=name,
+            inputs=(stream,),
+            transforms=transforms,
+            sink=sink,
+            dead_letters=document.build(
+                "dead_letters", DeadLetters, dead_letters, outputs
+            ),
+            pace=document.build("engine", Pace, pace, folder),
+            folder=folder,
+        )
+    except PipelineError as error:
+        if error.message.startswith(str(path)):
+            raise
+        raise document.error("pipeline", "name", error.message, error.hint) from error
+
+
+def _input(document: Document, folder: Path) -> Input:
+    hint = '[source] type = "kafka", topic = "…", format = "json", schema = "…"'
+    values = document.section("source", hint=hint)
+    kind = document.text("source", values, "type")
+    format_name = document.text("source", values, "format")
+    schema_path = values.pop("schema", None)
+    try:
+        cls = connectors.source_class(kind)
+        fixed = getattr(formats.named(format_name), "schema", None)
+    except StreamlabError as error:
+        key = "type" if getattr(error, "kind", "") == "source" else "format"
+        raise document.error("source", key, error.message, error.hint) from error
+    source: Source = document.build("source", cls, values, folder)
+    if schema_path is None and isinstance(fixed, Schema):
+        return Input(source, format_name, fixed)
+    if not isinstance(schema_path, str):
+        message = "[source] needs the path of a schema file"
+        hint = f'schema = "{SCHEMA_FILE_NAME}", made by a tap or by hand'
+        raise document.error("source", "schema", message, hint)
+    return Input(source, format_name, _schema(document, folder / schema_path))
+
+
+def _schema(document: Document, path: Path) -> Schema:
+    from streamlab.contracts import odcs
+
+    try:
+        return odcs.load(path)
+    except OSError as error:
+        message = f"the schema file {path.name} cannot be read: {error.strerror}"
+        raise document.error("source", "schema", message) from error
+
+
+def _sink(document: Document, outputs: Path) -> Sink:
+    values = document.section("sink", hint='[sink] type = "console"')
+    kind = document.text("sink", values, "type")
+    try:
+        cls = connectors.sink_class(kind)
+    except StreamlabError as error:
+        raise document.error("sink", "type", error.message, error.hint) from error
+    return document.build("sink", cls, values, outputs)
+
+
+def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
+    """Write a pipeline file, and its schema beside it.
+
+    Args:
+        pipeline: What to write. Settings that have their default are left out.
+        path: The file; an existing one is replaced.
+        transforms: ``module:function`` of each of the pipeline's transforms: a
+            function does not know by itself what it can be imported as.
+
+    Raises:
+        PipelineError: A connector is not in the table, or a setting cannot be
+            written as TOML.
+    """
+    from streamlab.contracts import odcs
+
+    stream = pipeline.input
+    source = {
+        "type": _kind("source", stream.source),
+        "format": stream.format,
+        "schema": SCHEMA_FILE_NAME,
+        **_settings(stream.source),
+    }
+    head: dict[str, Any] = {"name": pipeline.name}
+    if len(transforms) == 1:
+        head["transform"] = transforms[0]
+    elif transforms:
+        head["transforms"] = list(transforms)
+    sections = {
+        "pipeline": head,
+        "source": source,
+        "sink": {"type": _kind("sink", pipeline.sink), **_settings(pipeline.sink)},
+        "dead_letters": _settings(pipeline.dead_letters),
+        "engine": _settings(pipeline.pace),
+    }
+    text = "\n".join(_section(name, keys) for name, keys in sections.items() if keys)
+    path.write_text(text, encoding="utf-8")
+    odcs.save(stream.schema, path.parent / SCHEMA_FILE_NAME)
+
+
+def _kind(role: str, connector: Source | Sink) -> str:
+    """Return the name that a pipeline file uses for a connector's class."""
+    wanted = f"{type(connector).__module__}:{type(connector).__qualname__}"
+    for name, known in connectors.BUILT_IN.items():
+        if getattr(known, role) == wanted:
+            return name
+    message = f"{type(connector).__name__} is no {role} that a pipeline file can name"
+    raise PipelineError(message, hint="see streamlab.connectors.BUILT_IN")
+
+
+def _settings(values: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass that differ from their default."""
+    return {
+        item.name: getattr(values, item.name)
+        for item in fields(values)
+        if item.init
+        and getattr(values, item.name) not in (item.default, None)
+        # An empty table or list is the default that a factory makes.
+        and getattr(values, item.name) not in ({}, ())
+    }
+
+
+def _section(name: str, values: Mapping[str, Any]) -> str:
+    """Return one section; tables inside of it come last, as TOML wants."""
+    plain = {key: value for key, value in values.items() if not _is_table(value)}
+    lines = [f"[{name}]", *(f"{key} = {_toml(key, plain[key])}" for key in plain)]
+    for key in values.keys() - plain.keys():
+        lines += ["", f"[{name}.{key}]"]
+        lines += [f"{json.dumps(k)} = {_toml(k, v)}" for k, v in values[key].items()]
+    return "\n".join([*lines, ""])
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _toml(key: str, value: Any) -> str:
+    """Return a value as TOML; JSON's texts, numbers and booleans are valid TOML."""
+    if isinstance(value, Path):
+        return json.dumps(value.as_posix(), ensure_ascii=False)
+    if isinstance(value, str | int | float):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_toml(key, item) for item in value)}]"
+    message = f"the setting {key} cannot be written: it is a {type(value).__name__}"
+    raise PipelineError(message)

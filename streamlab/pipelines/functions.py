@@ -1,0 +1,135 @@
+"""The transforms that a pipeline file names, imported from ``module:function``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from streamlab.errors import first_line, near_names
+from streamlab.pipelines.document import Document
+from streamlab.transforms.transform import Transform
+
+
+def transforms_of(
+    document: Document, head: dict[str, Any], folder: Path
+) -> tuple[Transform[Any, Any], ...]:
+    """Return the transforms that ``[pipeline]`` names, in order.
+
+    Args:
+        document: The file, for the places of mistakes.
+        head: The keys of ``[pipeline]``.
+        folder: The file's folder, whose modules can be imported.
+
+    Raises:
+        PipelineError: A name is malformed, cannot be imported, or is no transform.
+    """
+    if "transform" in head and "transforms" in head:
+        message = "write transform or transforms, not both"
+        raise document.error("pipeline", "transforms", message)
+    key = "transform" if "transform" in head else "transforms"
+    written = head.get(key, [])
+    names = [written] if isinstance(written, str) else written
+    if not _are_texts(names):
+        message = f"{key} must be 'module:function', or a list of them"
+        raise document.error("pipeline", key, message)
+    with _importable(folder):
+        return tuple(_transform(document, key, name, folder) for name in names)
+
+
+def _transform(
+    document: Document, key: str, name: str, folder: Path
+) -> Transform[Any, Any]:
+    module_name, colon, function = name.partition(":")
+    if not (colon and function and module_name):
+        message = f"{name!r} does not name a transform"
+        hint = f'write the module and the function: {key} = "flows:delayed"'
+        raise document.error("pipeline", key, message, hint)
+    module = _module(document, key, module_name, folder)
+    found = getattr(module, function, None)
+    if isinstance(found, Transform):
+        return found
+    if callable(found):
+        message = f"{function} in {module_name} is a plain function"
+        hint = f"write @sl.transform above def {function}"
+        raise document.error("pipeline", key, message, hint)
+    known = sorted(n for n, v in vars(module).items() if isinstance(v, Transform))
+    message = f"the module {module_name} has no transform {function!r}"
+    raise document.error("pipeline", key, message, near_names(function, known))
+
+
+def _module(document: Document, key: str, name: str, folder: Path) -> ModuleType:
+    """Import a module; a failure inside of it is told without a traceback."""
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            message = f"there is no module {name!r} to import the transform from"
+            hint = f"modules are searched beside the file, in {_root(folder)}"
+        else:
+            message = f"the module {name} needs {error.name!r}, which is not installed"
+            hint = ""
+        raise document.error("pipeline", key, message, hint) from error
+    except Exception as error:
+        message = (
+            f"importing {name} failed with {type(error).__name__}: "
+            f"{first_line(error)} ({_place(error, _root(folder))})"
+        )
+        raise document.error("pipeline", key, message) from error
+    _refuse_namesake(document, key, module, folder)
+    return module
+
+
+def _place(error: Exception, root: Path) -> str:
+    """Return ``file:line`` of the user's own code that an import failed at."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{Path(error.filename).name}:{error.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if Path(frame.filename).is_relative_to(root)]
+    frame = (own or frames)[-1]
+    return f"{Path(frame.filename).name}:{frame.lineno}"
+
+
+def _refuse_namesake(
+    document: Document, key: str, module: ModuleType, folder: Path
+) -> None:
+    """Refuse a module that was imported earlier, for another pipeline's folder."""
+    here = _root(folder).joinpath(*module.__name__.split("."))
+    wanted = [p for p in (here.with_suffix(".py"), here / "__init__.py") if p.exists()]
+    loaded = Path(module.__file__ or "").resolve()
+    if wanted and wanted[0].resolve() != loaded:
+        message = (
+            f"this process has already imported another module {module.__name__}, "
+            f"from {loaded}"
+        )
+        hint = f"run this pipeline in a process of its own: streamlab run {folder}"
+        raise document.error("pipeline", key, message, hint)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let modules beside the file be imported, before any installed namesake."""
+    entry = str(_root(folder))
+    sys.path.insert(0, entry)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)
+
+
+def _root(folder: Path) -> Path:
+    """Return the folder to import from: the first one up that is not a package."""
+    while (folder / "__init__.py").exists():
+        folder = folder.parent
+    return folder
+
+
+def _are_texts(names: Sequence[Any]) -> bool:
+    return isinstance(names, list) and all(isinstance(name, str) for name in names)
