@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ class Table:
         key: Columns that name a row; checked to be unique when the table is read.
     """
 
-    frame: pl.DataFrame | None = None
+    frame: pl.DataFrame | None = field(default=None, repr=False)
     path: Path | None = None
     key: tuple[str, ...] = ()
 

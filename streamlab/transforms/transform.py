@@ -36,6 +36,8 @@ class Transform(Generic[P, R]):
             then converted, which costs about as much as decoding it.
         keys: Columns whose groups the function may look across. Place for windows
             and state; a stateless transform has none.
+        shown: What views keep of it, such as the last evaluation; not part of the
+            value.
     """
 
     function: Callable[P, R]
@@ -43,10 +45,16 @@ class Transform(Generic[P, R]):
     metadata: Sequence[str] | None = None
     pandas: bool = False
     keys: tuple[str, ...] = ()
+    shown: dict[str, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Check the parameters, and look like the function."""
-        functools.update_wrapper(self, self.function)
+        # Frozen, so functools.update_wrapper cannot do it.
+        for attribute in functools.WRAPPER_ASSIGNMENTS:
+            if hasattr(self.function, attribute):
+                value = getattr(self.function, attribute)
+                object.__setattr__(self, attribute, value)
+        object.__setattr__(self, "__wrapped__", self.function)
         parameters = inspect.signature(self.function).parameters
         unknown = sorted(set(self.tables) - set(parameters))
         if unknown:

@@ -1,0 +1,106 @@
+"""One transform with its tables in hand, and how a row of them runs as one query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from streamlab.contracts import Schema
+from streamlab.errors import MissingExtra, TransformError
+from streamlab.sources import METADATA
+from streamlab.transforms import failure
+from streamlab.transforms.transform import Transform
+
+METADATA_DTYPES: Mapping[str, pl.DataType] = {
+    "_topic": pl.String(),
+    "_partition": pl.Int32(),
+    "_offset": pl.Int64(),
+    "_timestamp": pl.Datetime("ms", "UTC"),
+    "_key": pl.Binary(),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform with its tables in hand.
+
+    Attributes:
+        transform: The user's function.
+        tables: Parameter name → the rows of its static table, read once.
+    """
+
+    transform: Transform[Any, Any]
+    tables: Mapping[str, pl.DataFrame] = field(default_factory=dict, repr=False)
+
+    def run(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        """Call the function; what it returns is not collected yet if it is lazy.
+
+        Raises:
+            TransformError: It did not return a frame.
+            MissingExtra: It is written for pandas, which is not installed.
+        """
+        if self.transform.pandas:
+            return self._run_pandas(frame)
+        tables = {name: rows.lazy() for name, rows in self.tables.items()}
+        result = self.transform.function(frame, **tables)
+        if isinstance(result, pl.DataFrame):
+            return result.lazy()
+        if not isinstance(result, pl.LazyFrame):
+            raise self._not_a_frame(result, "a polars frame")
+        return result
+
+    def _run_pandas(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        try:
+            import pandas as pd
+            import pyarrow as pa  # noqa: F401 -- polars converts through it, by itself
+        except ImportError:
+            raise MissingExtra(f"{self.transform.name}()", "pandas") from None
+        # Arrow-backed columns keep their types: numpy's turn an integer column into
+        # floats as soon as one value is missing, so the schema would depend on data.
+        tables = {
+            name: rows.to_pandas(use_pyarrow_extension_array=True)
+            for name, rows in self.tables.items()
+        }
+        events = frame.collect(engine="in-memory").to_pandas(
+            use_pyarrow_extension_array=True
+        )
+        result = self.transform.function(events, **tables)
+        if not isinstance(result, pd.DataFrame):
+            raise self._not_a_frame(result, "a pandas frame")
+        return pl.from_pandas(result).lazy()
+
+    def _not_a_frame(self, result: object, wanted: str) -> TransformError:
+        return TransformError(
+            f"{self.transform.name}() returned {type(result).__name__}, not {wanted}",
+            hint="end the function with: return <the frame>",
+        )
+
+
+def input_schema(schema: Schema, metadata: Sequence[str]) -> pl.Schema:
+    """Return the columns a function sees: metadata it names, then the event's own."""
+    chosen = {name: METADATA_DTYPES[name] for name in METADATA if name in metadata}
+    return pl.Schema({**chosen, **schema.dtypes})
+
+
+def on_no_rows(steps: Sequence[Step], empty: pl.DataFrame) -> pl.DataFrame:
+    """Return what the functions make of no rows.
+
+    Raises:
+        TransformError: One of them fails on it.
+    """
+    try:
+        return collected(steps, empty)
+    except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+        raise failure.explained(error, steps, empty) from None
+
+
+def collected(steps: Sequence[Step], frame: pl.DataFrame) -> pl.DataFrame:
+    """Run the steps one after another as one query; raises what they raise."""
+    query = frame.lazy()
+    for step in steps:
+        query = step.run(query)
+    # The in-memory engine keeps the order of rows, whatever the user's default is.
+    return query.collect(engine="in-memory")
