@@ -32,10 +32,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+import polars as pl
+
 from streamlab.positions import Position, Progress, Span, TopicPartition, joined
 
-METADATA = ("_topic", "_partition", "_offset", "_timestamp", "_key")
+METADATA_DTYPES: Mapping[str, pl.DataType] = {
+    "_topic": pl.String(),
+    "_partition": pl.Int32(),
+    "_offset": pl.Int64(),
+    "_timestamp": pl.Datetime("ms", "UTC"),
+    "_key": pl.Binary(),
+}
 """Columns that say where an event came from; they begin with an underscore."""
+
+METADATA = tuple(METADATA_DTYPES)
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 
@@ -61,6 +71,9 @@ class Origins(Protocol):
 
     def keys(self) -> Sequence[bytes | None]:
         """Return the key of each event."""
+
+    def timestamp_ms(self, row: int) -> int | None:
+        """Return the source's own time of one event, ms since 1970 UTC."""
 
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
@@ -91,6 +104,10 @@ class ListedOrigins:
     def keys(self) -> Sequence[bytes | None]:
         """Return the key of each event."""
         return self.listed_keys or [None] * len(self.listed_partitions)
+
+    def timestamp_ms(self, row: int) -> int | None:
+        """Return the time of one event, ms since 1970 UTC."""
+        return self.listed_timestamps_ms[row] if self.listed_timestamps_ms else None
 
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
@@ -152,10 +169,17 @@ class _JoinedOrigins:
     def keys(self) -> Sequence[bytes | None]:
         return list(itertools.chain.from_iterable(p.keys() for p in self._parts))
 
+    def timestamp_ms(self, row: int) -> int | None:
+        part, inner = self._place(row)
+        return part.timestamp_ms(inner)
+
     def headers(self, row: int) -> Headers:
-        part = bisect_right(self._ends, row)
-        before = self._ends[part - 1] if part else 0
-        return self._parts[part].headers(row - before)
+        part, inner = self._place(row)
+        return part.headers(inner)
+
+    def _place(self, row: int) -> tuple[Origins, int]:
+        index = bisect_right(self._ends, row)
+        return self._parts[index], row - (self._ends[index - 1] if index else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ class WorkerStatus:
         at_ms: When this was, ms since 1970 UTC.
         counts: Since the worker's start: ``read``, ``decoded``, ``dead_lettered``,
             ``late``, ``transformed``, ``rows_out``, ``epochs``, ``retries``.
+        partitions: ``topic/partition`` → its ``read`` and ``dead_lettered``.
         lag: ``topic/partition`` → events between the position and the end.
         positions: ``topic/partition`` → next position.
         stage_ms: Stage → mean time of the last epochs: ``read``, ``decode``,
@@ -37,6 +38,7 @@ class WorkerStatus:
     at_ms: int
     reason: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    partitions: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     lag: Mapping[str, int] = field(default_factory=dict)
     positions: Mapping[str, Any] = field(default_factory=dict)
     stage_ms: Mapping[str, float] = field(default_factory=dict)

@@ -1,0 +1,223 @@
+"""Delivery: the writing end of the worker, one epoch after another.
+
+The order is the promise: dead letters first, then the check that the positions still
+mean what they meant, then rows and position together, then the source. Whatever kills
+the worker in between, the next one finds a position that is not behind the rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from streamlab import failpoints
+from streamlab.engines.local.dead_letters import DeadLetterWriter
+from streamlab.engines.local.processing import Processed, Processor
+from streamlab.engines.local.retrying import Retrying
+from streamlab.errors import Fenced, RowsRefused, Unavailable
+from streamlab.positions import Progress
+from streamlab.sinks import Sink, SinkBatch, SinkContext, Writer
+from streamlab.sources import Reader
+
+LAG_COMMIT_S = 1.0  # how often a source hears of a position that the sink keeps
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """A committed epoch.
+
+    Attributes:
+        processed: The epoch, less what the sink refused.
+        rows: Rows that the sink wrote.
+        write_s: Seconds until the sink had committed.
+        acknowledge_s: Seconds until the source had heard of it.
+    """
+
+    processed: Processed
+    rows: int
+    write_s: float
+    acknowledge_s: float
+
+
+class Delivery:
+    """Writes epochs of one pipeline. All calls come from the writing thread."""
+
+    def __init__(
+        self,
+        sink: Sink,
+        context: SinkContext,
+        processor: Processor,
+        dead_letters: DeadLetterWriter,
+        retrying: Retrying,
+    ) -> None:
+        """Keep the parts; nothing is opened before :meth:`open`."""
+        self._sink = sink
+        self._context = context
+        self._processor = processor
+        self._dead_letters = dead_letters
+        self._retrying = retrying
+        self._writer: Writer | None = None
+        self._sink_keeps_progress = False
+        self._lag_committed_at = 0.0
+        self._unacknowledged: dict[str, Progress] = {}
+
+    def open(self) -> None:
+        """Open the sink, waiting while it is down."""
+        self.close()
+        self._writer = self._retrying(lambda: self._sink.open(self._context))
+
+    def close(self) -> None:
+        """Close the sink."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def claim(self, initial: Sequence[Progress]) -> Sequence[Progress] | None:
+        """Return the progress that the sink has stored; see ``Writer.claim``."""
+        stored = self._retrying(lambda: self._open_writer.claim(initial))
+        self._sink_keeps_progress = stored is not None
+        return stored
+
+    def deliver(
+        self,
+        reader: Reader,
+        processed: Processed,
+        before: Sequence[Progress],
+        after: Sequence[Progress],
+    ) -> Delivered:
+        """Commit one epoch: write its dead letters and rows, move its position.
+
+        Raises:
+            Fenced: Another worker has these tasks; nothing was written.
+            PositionLost: The positions no longer mean what they meant.
+            Refused: The sink will never take this.
+            Stopped: The worker stops while the other side is down.
+        """
+        began = time.monotonic()
+        if not self._sink.takes_dead_letters:
+            self._write_dead_letters(processed)
+        failpoints.passing("after-dead-letters")
+        self._retrying(reader.healthy)
+        processed, rows = self._write(reader, processed, before, after)
+        failpoints.passing("after-sink-commit")
+        written = time.monotonic()
+        self._acknowledge(reader, after)
+        failpoints.passing("after-group-commit")
+        return Delivered(
+            processed,
+            rows,
+            write_s=written - began,
+            acknowledge_s=time.monotonic() - written,
+        )
+
+    def settle(self, reader: Reader) -> None:
+        """Tell the source about positions that it has not heard of yet."""
+        if self._unacknowledged:
+            reader.acknowledge(list(self._unacknowledged.values()))
+            self._unacknowledged.clear()
+
+    def forget(self) -> None:
+        """Drop what the source has not heard of: the partitions were taken away."""
+        self._unacknowledged.clear()
+
+    @property
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            self._writer = self._sink.open(self._context)
+        return self._writer
+
+    def _write_dead_letters(self, processed: Processed, done: int = 0) -> None:
+        letters = processed.dead_letters[done:]
+        if letters:
+            self._retrying(lambda: self._dead_letters.write(letters))
+
+    def _write(
+        self,
+        reader: Reader,
+        processed: Processed,
+        before: Sequence[Progress],
+        after: Sequence[Progress],
+    ) -> tuple[Processed, int]:
+        """Write until the sink has taken the epoch, less the rows it refuses."""
+        uncertain = False
+
+        def attempt() -> int:
+            nonlocal uncertain
+            if uncertain and self._has_committed(before, after):
+                return processed.output.height
+            uncertain = True
+            try:
+                return self._open_writer.write(
+                    SinkBatch(
+                        frame=processed.output,
+                        before=before,
+                        after=after,
+                        ticket=reader.commit_ticket(after),
+                        dead_letters=processed.dead_letters
+                        if self._sink.takes_dead_letters
+                        else (),
+                    )
+                )
+            except RowsRefused:
+                uncertain = False
+                raise
+
+        while True:
+            try:
+                return processed, self._retrying(attempt)
+            except RowsRefused as refused:
+                done = len(processed.dead_letters)
+                processed = self._without_refused(processed, refused)
+                if not self._sink.takes_dead_letters:
+                    self._write_dead_letters(processed, done)
+
+    def _has_committed(
+        self, before: Sequence[Progress], after: Sequence[Progress]
+    ) -> bool:
+        """Return whether a write of unknown outcome took effect.
+
+        Raises:
+            Fenced: What is stored is neither the old progress nor the new.
+            Unavailable: The sink cannot say yet.
+        """
+        stored = self._open_writer.claim(before)
+        if stored is None:
+            return False
+        if all(s.epoch == a.epoch for s, a in zip(stored, after, strict=True)):
+            return True
+        if all(s.epoch == b.epoch for s, b in zip(stored, before, strict=True)):
+            return False
+        raise Fenced(
+            "another worker has written these tasks in the meantime: "
+            + ", ".join(progress.task for progress in stored)
+        )
+
+    def _without_refused(self, processed: Processed, refused: RowsRefused) -> Processed:
+        reasons = self._processor.producing(processed, refused.reasons)
+        if not reasons:
+            # A row that no event makes again cannot be set aside: do not lose it.
+            raise refused
+        logger.warning("the sink refused %d row(s): %s", len(reasons), refused.message)
+        return self._processor.without(
+            processed, reasons, stage="sink", code="refused-by-sink"
+        )
+
+    def _acknowledge(self, reader: Reader, after: Sequence[Progress]) -> None:
+        if not self._sink_keeps_progress:
+            if not self._sink.takes_dead_letters:
+                self._retrying(lambda: reader.acknowledge(after))
+            return
+        # The sink has the position; the source's copy only shows the lag, so it is
+        # refreshed now and then, and its failure is no reason to stop.
+        self._unacknowledged.update({progress.task: progress for progress in after})
+        if time.monotonic() - self._lag_committed_at < LAG_COMMIT_S:
+            return
+        self._lag_committed_at = time.monotonic()
+        try:
+            self.settle(reader)
+        except (Unavailable, Fenced) as error:
+            logger.info("the lag shown by the broker is late: %s", error.message)

@@ -1,0 +1,62 @@
+"""History: that a pipeline has run before, for sinks that keep no position.
+
+A consumer group's offsets expire (after 7 days without a member, by default). Such a
+group looks like one that never was, and a pipeline would begin anew and either repeat
+or skip a week of events. So the first run leaves a mark beside the settings.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamlab.errors import PositionLost
+from streamlab.pipelines import Pipeline
+from streamlab.settings import Settings
+from streamlab.sources import Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """The mark of one pipeline on this machine."""
+
+    pipeline: str
+    path: Path
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> History:
+        """Return the mark's place for a pipeline."""
+        folder = Settings.load().state_folder / "history"
+        return cls(pipeline.name, folder / f"{pipeline.name}.json")
+
+    def begin(self) -> None:
+        """Leave the mark, once."""
+        if self.path.exists():
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        mark = {"pipeline": self.pipeline, "since_ms": time.time_ns() // 1_000_000}
+        self.path.write_text(json.dumps(mark), encoding="utf-8")
+
+    def forget(self) -> None:
+        """Remove the mark: the next run is a first one."""
+        self.path.unlink(missing_ok=True)
+
+    def require(self, given: Assignment) -> None:
+        """Stop a pipeline that has run before and whose position is gone.
+
+        Raises:
+            PositionLost: No partition has a position, and there is a mark.
+        """
+        if given.committed or not given.partitions or not self.path.exists():
+            return
+        message = (
+            f"pipeline {self.pipeline!r} has run before, but the broker keeps no position "
+            "of it any more (a group without members loses its offsets in time)"
+        )
+        raise PositionLost(
+            message,
+            hint="choose where to go on: "
+            f"streamlab position reset {self.pipeline} --to earliest|latest|TIME",
+        )

@@ -1,0 +1,170 @@
+"""The stages behind the reading: computing and writing, each in its own thread.
+
+Epoch N+1 is computed while epoch N is written; no more than that, so memory is
+bounded. What another worker took away, or what this one lost, is dropped by its
+generation number: a stage looks at it before it touches anything outside.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from streamlab import failpoints
+from streamlab.engines.local.delivery import Delivered, Delivery
+from streamlab.engines.local.processing import Processed, Processor
+from streamlab.errors import Fenced
+from streamlab.positions import Progress
+from streamlab.sources import RawBatch, Reader
+
+MOST_EPOCHS_TO_WRITE = 2  # one being written, one waiting
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch on its way: what was read, and the progress that it makes.
+
+    Attributes:
+        reader: Where it was read.
+        generation: Of the stages when it was sent; it is dropped in a later one.
+        raw: The events.
+        before: Progress of its tasks before it.
+        after: Progress of its tasks with it.
+        read_s: Seconds from its first event to its last poll.
+    """
+
+    reader: Reader
+    generation: int
+    raw: RawBatch
+    before: tuple[Progress, ...]
+    after: tuple[Progress, ...]
+    read_s: float
+
+
+class Stages:
+    """The computing and the writing thread of one worker.
+
+    Attributes:
+        delivery: The writing end; call it only through :meth:`call`.
+        generation: Epochs of earlier generations are dropped.
+        failure: What ended a stage for good.
+        fenced: Another worker has written the tasks; set until the worker rejoins.
+    """
+
+    def __init__(
+        self,
+        processor: Processor,
+        delivery: Delivery,
+        committed: Callable[[Epoch, Delivered, dict[str, float]], None],
+    ) -> None:
+        """Start the threads.
+
+        Args:
+            processor: Decodes and transforms.
+            delivery: Writes.
+            committed: Told of each committed epoch with the seconds of its stages,
+                in the writing thread.
+        """
+        self.delivery = delivery
+        self.generation = 0
+        self.failure: BaseException | None = None
+        self.fenced: Fenced | None = None
+        self._processor = processor
+        self._committed = committed
+        self._in_computing = 0
+        self._in_writing = 0
+        self._changed = threading.Condition()
+        self._computing = ThreadPoolExecutor(1, thread_name_prefix="computing")
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="writing")
+
+    @property
+    def idle(self) -> bool:
+        """Return whether no epoch is under way."""
+        return self._in_computing == 0 and self._in_writing == 0
+
+    @property
+    def has_room(self) -> bool:
+        """Return whether an epoch can be sent."""
+        return self._in_computing == 0 and self._in_writing < MOST_EPOCHS_TO_WRITE
+
+    def send(self, epoch: Epoch) -> None:
+        """Compute and write an epoch behind those already sent."""
+        self._move(computing=1)
+        self._computing.submit(self._compute, epoch)
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until an epoch has left a stage, or the time is up."""
+        with self._changed:
+            self._changed.wait(timeout_s)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Return what a function returns in the writing thread, behind its epochs."""
+        future: Future[T] = self._writing.submit(function)
+        return future.result()
+
+    def submit(self, function: Callable[[], None]) -> None:
+        """Have a function called in the writing thread, without waiting for it."""
+        self._writing.submit(function)
+
+    def drop(self) -> None:
+        """Drop the epochs under way, but for a write that has already begun."""
+        self.generation += 1
+
+    def close(self) -> None:
+        """End both threads, when the delivery has closed its sink."""
+        self._computing.shutdown(cancel_futures=True)
+        self._writing.submit(self.delivery.close)
+        self._writing.shutdown()
+
+    def _move(self, *, computing: int = 0, writing: int = 0) -> None:
+        with self._changed:
+            self._in_computing += computing
+            self._in_writing += writing
+            self._changed.notify_all()
+
+    def _compute(self, epoch: Epoch) -> None:
+        try:
+            if epoch.generation != self.generation:
+                return
+            began = time.monotonic()
+            decoded = self._processor.decode(epoch.raw)
+            between = time.monotonic()
+            processed = self._processor.transform(decoded)
+            failpoints.passing("after-transform")
+            seconds = {
+                "read": epoch.read_s,
+                "decode": between - began,
+                "transform": time.monotonic() - between,
+            }
+            self._move(writing=1)
+            self._writing.submit(self._write, epoch, processed, seconds)
+        except BaseException as error:  # noqa: BLE001 -- the reading thread raises it
+            self.failure = error
+        finally:
+            self._move(computing=-1)
+
+    def _write(
+        self, epoch: Epoch, processed: Processed, seconds: dict[str, float]
+    ) -> None:
+        try:
+            if epoch.generation != self.generation:
+                return
+            delivered = self.delivery.deliver(
+                epoch.reader, processed, epoch.before, epoch.after
+            )
+            seconds["write"] = delivered.write_s
+            seconds["acknowledge"] = delivered.acknowledge_s
+            self._committed(epoch, delivered, seconds)
+        except Fenced as error:
+            self.drop()
+            self.fenced = error
+        except BaseException as error:  # noqa: BLE001 -- the reading thread raises it
+            self.failure = error
+        finally:
+            self._move(writing=-1)
