@@ -144,6 +144,19 @@ def resolved(value: str, *, base: Path | None = None) -> str:
     return _REFERENCE.sub(replace, value)
 
 
+def render_mode() -> str:
+    """Return how notebook views are asked to render: ``static``, ``live`` or ``""``.
+
+    Raises:
+        SettingsError: ``STREAMLAB_RENDER`` is something else.
+    """
+    mode = os.environ.get("STREAMLAB_RENDER", "")
+    if mode not in {"", "static", "live"}:
+        message = f"STREAMLAB_RENDER is {mode!r}"
+        raise SettingsError(message, hint="set it to static or live, or unset it")
+    return mode
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
