@@ -1,0 +1,1 @@
+"""Benchmarks: one command, real servers, the bare client measured in the same run."""
