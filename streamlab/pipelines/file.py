@@ -35,7 +35,7 @@ from typing import Any
 
 from streamlab import connectors, formats
 from streamlab.contracts import Schema
-from streamlab.errors import PipelineError, StreamlabError
+from streamlab.errors import PipelineError, SchemaError, StreamlabError
 from streamlab.pipelines.document import Document
 from streamlab.pipelines.functions import transforms_of
 from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
@@ -51,14 +51,14 @@ _DEAD_LETTERS_HINT = (
 )
 
 
-def load(path: Path | str, *, outputs: Path | None = None) -> Pipeline:
+def load(path: Path | str) -> Pipeline:
     """Return the pipeline that a file describes.
 
     Args:
-        path: The file, or the folder that holds a ``pipeline.toml``.
-        outputs: What relative paths of the sink and the dead letters count from;
-            the file's folder unless given. An installed package gives the working
-            directory: nothing should be written beside its code.
+        path: The file, or the folder that holds a ``pipeline.toml``. Where the file
+            is inside of a Python package (an installed export), the paths that the
+            sink and the dead letters write to count from the working directory:
+            nothing is written beside installed code.
 
     Raises:
         PipelineError: The file cannot be read, or has a mistake; the message names
@@ -70,7 +70,7 @@ def load(path: Path | str, *, outputs: Path | None = None) -> Pipeline:
     document = Document.read(path)
     document.only("", document.sections, SECTIONS)
     folder = path.resolve().parent
-    outputs = outputs or folder
+    outputs = Path.cwd() if (folder / "__init__.py").exists() else folder
     head = document.section("pipeline", hint='[pipeline] name = "…"')
     name = document.text("pipeline", head, "name")
     document.only("pipeline", head, ("name", "transform", "transforms"))
@@ -105,27 +105,34 @@ def _input(document: Document, folder: Path) -> Input:
     schema_path = values.pop("schema", None)
     try:
         cls = connectors.source_class(kind)
-        fixed = getattr(formats.named(format_name), "schema", None)
+        codec = formats.named(format_name)
     except StreamlabError as error:
         key = "type" if getattr(error, "kind", "") == "source" else "format"
         raise document.error("source", key, error.message, error.hint) from error
     source: Source = document.build("source", cls, values, folder)
-    if schema_path is None and isinstance(fixed, Schema):
-        return Input(source, format_name, fixed)
-    if not isinstance(schema_path, str):
-        message = "[source] needs the path of a schema file"
-        hint = f'schema = "{SCHEMA_FILE_NAME}", made by a tap or by hand'
-        raise document.error("source", "schema", message, hint)
-    return Input(source, format_name, _schema(document, folder / schema_path))
+    return Input(source, format_name, _schema(document, schema_path, codec, folder))
 
 
-def _schema(document: Document, path: Path) -> Schema:
+def _schema(
+    document: Document, written: object, codec: formats.Format, folder: Path
+) -> Schema:
+    """Return the schema of the source's events; a format may have just one."""
     from streamlab.contracts import odcs
 
+    if written is None:
+        try:
+            return codec.infer(())
+        except SchemaError:
+            message = f"[source] needs the path of a schema: {codec.name} has many"
+            hint = f'schema = "{SCHEMA_FILE_NAME}", made by a tap or by hand'
+            raise document.error("source", "", message, hint) from None
+    if not isinstance(written, str):
+        message = "schema must be the path of a schema file"
+        raise document.error("source", "schema", message)
     try:
-        return odcs.load(path)
+        return odcs.load(folder / written)
     except OSError as error:
-        message = f"the schema file {path.name} cannot be read: {error.strerror}"
+        message = f"the schema file {written} cannot be read: {error.strerror}"
         raise document.error("source", "schema", message) from error
 
 
