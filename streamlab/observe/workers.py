@@ -93,34 +93,6 @@ def status(worker: Worker | str, *, state_folder: Path | None = None) -> WorkerS
     return told
 
 
-@contextlib.contextmanager
-def announced(
-    pipeline: str, worker: str, port: int, *, state_folder: Path | None = None
-) -> Iterator[Worker]:
-    """Announce this process as a worker for as long as the context lasts.
-
-    A worker that is killed leaves its file behind; the next look removes it.
-
-    Args:
-        pipeline: Name of its pipeline.
-        worker: Name of the worker.
-        port: Where it serves its status on the loopback interface.
-        state_folder: The ``.streamlab`` folder; that of the settings if left out.
-    """
-    folder = (state_folder or Settings.load().state_folder) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    pid = os.getpid()
-    told = Worker(pipeline, worker, pid, port, time.time_ns() // 1_000_000)
-    path = folder / f"{pipeline}-{pid}.json"
-    half = path.with_suffix(".tmp")
-    half.write_text(json.dumps(asdict(told)), encoding="utf-8")
-    half.replace(path)
-    try:
-        yield told
-    finally:
-        path.unlink(missing_ok=True)
-
-
 def _announced(path: Path) -> Worker | None:
     """Return the worker that a file announces; None while it is being written."""
     with contextlib.suppress(OSError, ValueError, TypeError):

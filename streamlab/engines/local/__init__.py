@@ -1,1 +1,6 @@
 """The local engine: one process, scaled by consumer groups."""
+
+from streamlab.engines.local.process import WorkerHandle, run, start, stop
+from streamlab.engines.local.worker import RunSummary, Worker
+
+__all__ = ["RunSummary", "Worker", "WorkerHandle", "run", "start", "stop"]

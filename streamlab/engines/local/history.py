@@ -52,8 +52,8 @@ class History:
         if given.committed or not given.partitions or not self.path.exists():
             return
         message = (
-            f"pipeline {self.pipeline!r} has run before, but the broker keeps no position "
-            "of it any more (a group without members loses its offsets in time)"
+            f"pipeline {self.pipeline!r} has run before, but the broker keeps no "
+            "position of it any more (a group without members loses them in time)"
         )
         raise PositionLost(
             message,

@@ -62,6 +62,10 @@ class Retrying:
                 if self._stopping.wait(error.after_s or wait_s):
                     raise Stopped from error
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+            except BaseException:
+                if failed:  # the other side has answered, though not as we hoped
+                    self._resumed()
+                raise
             else:
                 if failed:
                     self._resumed()
