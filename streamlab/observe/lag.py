@@ -177,7 +177,7 @@ def read(group: str, offsets: Offsets) -> LagReading:
         seconds_to_drain=pl.lit(None, pl.Float64),
     )
     now_ms = time.time_ns() // 1_000_000
-    return LagReading(group, now_ms, frame.cast(dict(LAG_SCHEMA)))
+    return LagReading(group, now_ms, frame.cast(LAG_SCHEMA))
 
 
 class LagWatch:

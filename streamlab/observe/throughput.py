@@ -135,4 +135,4 @@ def rates(readings: Sequence[CountReading]) -> pl.DataFrame:
     ]
     return pl.DataFrame(
         rows, schema={**RATES_SCHEMA, "at": pl.Int64()}, orient="row"
-    ).cast(dict(RATES_SCHEMA))
+    ).cast(RATES_SCHEMA)

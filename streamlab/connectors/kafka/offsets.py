@@ -7,7 +7,7 @@ from typing import Any
 
 import confluent_kafka as ck
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import OffsetSpec
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streamlab.connectors.kafka import connection, topics
 from streamlab.connectors.kafka.failures import kafka_error, translated
@@ -99,7 +99,7 @@ class GroupOffsets:
         Raises:
             Unavailable: The broker does not answer.
         """
-        found = topics.offsets(self._admin, partitions, OffsetSpec.latest())
+        found = topics.offsets(self._admin, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the driver's
         return {each: offset for each, (offset, _time) in found.items()}
 
     def close(self) -> None:
