@@ -16,7 +16,7 @@ import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.errors import TransformError
-from streamlab.transforms import failure, metadata
+from streamlab.transforms import failure, metadata, plan
 from streamlab.transforms.steps import Step, collected, input_schema, on_no_rows
 from streamlab.transforms.transform import Transform
 
@@ -39,7 +39,7 @@ class Prepared:
     schema: Schema
     metadata: tuple[str, ...]
     output_schema: pl.Schema
-    at_most_one: bool = False
+    at_most_one: bool
 
     @property
     def input_schema(self) -> pl.Schema:
@@ -87,8 +87,10 @@ def prepare(
         for one in transforms
     )
     named = metadata.named(steps, schema)
-    empty = pl.DataFrame(schema=input_schema(schema, named))
-    return Prepared(steps, schema, named, on_no_rows(steps, empty).schema)
+    columns = input_schema(schema, named)
+    output_schema = on_no_rows(steps, pl.DataFrame(schema=columns)).schema
+    at_most_one = plan.claims(steps, columns).at_most_one
+    return Prepared(steps, schema, named, output_schema, at_most_one)
 
 
 def _another_schema(prepared: Prepared, found: pl.Schema) -> TransformError:
