@@ -14,7 +14,9 @@ A settings file has profiles, one for each place with servers::
     dsn = "${env:WAREHOUSE_DSN}"
 
 A value may be a reference, ``${env:NAME}`` or ``${file:PATH}``. It stays a reference
-wherever settings are shown, written or exported, and is resolved on connecting.
+wherever settings are shown, written or exported, and is resolved on connecting. A
+variable that the environment does not have is looked up in the file ``.env`` beside
+streamlab.toml, which streamlab reads and never writes.
 """
 
 from __future__ import annotations
@@ -22,22 +24,33 @@ from __future__ import annotations
 import json
 import os
 import re
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streamlab.errors import SettingsError, UnknownName
+from streamlab.errors import SettingsError, UnknownName, near_names
+from streamlab.toml import TomlFile
 
 FILE_NAME = "streamlab.toml"
+STATE_FOLDER = ".streamlab"
+"""Folder for everything streamlab keeps on disk."""
+
+STACK_RECORD = "stack.json"
+"""File in the state folder that says where the servers of `streamlab up` are."""
+
 LOCAL = "local"
 """The profile of the servers that `streamlab up` starts."""
 
+_TOP_LEVEL = ("default_profile", "profiles")
+_SYSTEMS = ("kafka", "postgres")
+_POSTGRES_OPTIONS = ("dsn",)
+
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
+_VARIABLE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Profile:
     """One named place with servers.
 
@@ -51,10 +64,25 @@ class Profile:
     kafka: Mapping[str, str] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Return the names of the options, never a value: it might be a secret."""
+        return (
+            f"Profile({self.name!r}, kafka={sorted(self.kafka)}, "
+            f"postgres={sorted(self.postgres)})"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What streamlab.toml says, plus the running local stack."""
+    """What streamlab.toml says, plus the running local stack.
+
+    Attributes:
+        home: The nearest folder, from the working directory up, that has a
+            streamlab.toml or a local stack; the working directory if none has.
+        profiles: Name → profile. ``local`` has the servers of the local stack, with
+            what the file says about it on top.
+        default_profile: Name of the profile that is meant where none is named.
+    """
 
     home: Path
     profiles: Mapping[str, Profile]
@@ -65,41 +93,29 @@ class Settings:
         """Read streamlab.toml in ``start`` (the working directory) or a parent of it.
 
         Raises:
-            SettingsError: The file is not TOML, or has an unknown section.
+            SettingsError: The file is not TOML, or has something in it that streamlab
+                does not know; the message names the line.
         """
-        start = (start or Path.cwd()).resolve()
-        path = next(
-            (
-                p / FILE_NAME
-                for p in (start, *start.parents)
-                if (p / FILE_NAME).exists()
-            ),
-            None,
-        )
-        home = path.parent if path else start
-        stored = _read_toml(path) if path else {}
+        home = home_of(start or Path.cwd())
+        path = home / FILE_NAME
+        stored: Mapping[str, Any] = {}
+        if path.exists():
+            file = TomlFile.read(path, SettingsError)
+            _check(file)
+            stored = file.tables
         profiles = {
-            name: Profile(
-                name,
-                kafka=_strings(section.get("kafka", {})),
-                postgres=_strings(section.get("postgres", {})),
-            )
-            for name, section in stored.get("profiles", {}).items()
+            name: Profile(name, **{key: _texts(each[key]) for key in each})
+            for name, each in stored.get("profiles", {}).items()
         }
-        local = _local_stack(home)
-        if local and not (
-            LOCAL in profiles and (profiles[LOCAL].kafka or profiles[LOCAL].postgres)
-        ):
-            profiles[LOCAL] = local
-        chosen = os.environ.get("STREAMLAB_PROFILE") or stored.get(
-            "default_profile", LOCAL
-        )
-        return cls(home=home, profiles=profiles, default_profile=chosen)
+        if local := _local_stack(home):
+            profiles[LOCAL] = _on_top(local, profiles.get(LOCAL))
+        chosen = os.environ.get("STREAMLAB_PROFILE") or stored.get("default_profile")
+        return cls(home=home, profiles=profiles, default_profile=chosen or LOCAL)
 
     @property
     def state_folder(self) -> Path:
         """Return ``.streamlab``, where everything streamlab keeps on disk lies."""
-        return self.home / ".streamlab"
+        return self.home / STATE_FOLDER
 
     def profile(self, name: str = "") -> Profile:
         """Return a profile by name, the default one without.
@@ -119,8 +135,23 @@ class Settings:
             raise UnknownName("profile", name, self.profiles, hint=hint) from None
 
 
+def home_of(start: Path) -> Path:
+    """Return the nearest folder with settings or a stack, else ``start`` itself."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        record = folder / STATE_FOLDER / STACK_RECORD
+        if (folder / FILE_NAME).exists() or record.exists():
+            return folder
+    return start
+
+
 def resolved(value: str, *, base: Path | None = None) -> str:
     """Return a setting with its ``${env:…}`` and ``${file:…}`` references replaced.
+
+    Args:
+        value: The setting as it was written.
+        base: Folder that has ``.env`` and that paths count from; by default the
+            home that :meth:`Settings.load` would find.
 
     Raises:
         SettingsError: A variable is not set or a file cannot be read. The message
@@ -128,18 +159,9 @@ def resolved(value: str, *, base: Path | None = None) -> str:
     """
 
     def replace(match: re.Match[str]) -> str:
+        folder = base or home_of(Path.cwd())
         kind, name = match.groups()
-        if kind == "env":
-            found = os.environ.get(name)
-            if found is None:
-                message = f"the environment variable {name} is not set"
-                raise SettingsError(message, hint=f"export {name}=…")
-            return found
-        try:
-            return ((base or Path.cwd()) / name).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            message = f"the file of the reference {match.group()} cannot be read"
-            raise SettingsError(message) from error
+        return _variable(name, folder) if kind == "env" else _content(name, folder)
 
     return _REFERENCE.sub(replace, value)
 
@@ -157,27 +179,122 @@ def render_mode() -> str:
     return mode
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _variable(name: str, folder: Path) -> str:
+    found = os.environ.get(name)
+    if found is None:
+        found = _env_file(folder).get(name)
+    if found is None:
+        message = f"the environment variable {name} is not set"
+        raise SettingsError(message, hint=f"export {name}=…, or write it into .env")
+    return found
+
+
+def _content(name: str, folder: Path) -> str:
+    path = folder / Path(name).expanduser()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        message = f"{path.name} is not valid TOML: {error}"
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        message = f"the file of the reference ${{file:{name}}} cannot be read: {why}"
         raise SettingsError(message) from error
 
 
-def _strings(section: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(value) for key, value in section.items()}
+def _env_file(folder: Path) -> dict[str, str]:
+    """Return the ``NAME=value`` lines of ``.env``; it may hold lines of other tools."""
+    try:
+        text = (folder / ".env").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{folder / '.env'} cannot be read") from error
+    matches = filter(None, map(_VARIABLE.match, text.splitlines()))
+    return {match[1]: _unquoted(match[2]) for match in matches}
+
+
+def _unquoted(value: str) -> str:
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
+
+
+def _check(file: TomlFile) -> None:
+    """Refuse what streamlab does not know, so that no typing mistake goes unseen."""
+    _known(file, (), file.tables, _TOP_LEVEL)
+    default = file.tables.get("default_profile", LOCAL)
+    if not isinstance(default, str):
+        raise _mistake(file, ("default_profile",), "must be a text")
+    profiles = _table(file, ("profiles",), file.tables.get("profiles", {}))
+    for name, profile in profiles.items():
+        place = ("profiles", name)
+        _known(file, place, _table(file, place, profile), _SYSTEMS)
+        for system, options in profile.items():
+            _check_options(file, (*place, system), options)
+
+
+def _check_options(file: TomlFile, place: tuple[str, ...], options: Any) -> None:
+    options = _table(file, place, options)
+    if place[-1] == "postgres":
+        _known(file, place, options, _POSTGRES_OPTIONS)
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            hint = f'put dotted names in quotes: "{name}.{next(iter(value), "…")}" = …'
+            raise _mistake(file, (*place, name), "must be a value, not a table", hint)
+        if not isinstance(value, str | int | float):
+            raise _mistake(file, (*place, name), "must be a text, a number or a bool")
+
+
+def _table(file: TomlFile, place: tuple[str, ...], value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise _mistake(file, place, f"must be a section: [{'.'.join(place)}]")
+    return value
+
+
+def _known(
+    file: TomlFile,
+    place: tuple[str, ...],
+    names: Iterable[str],
+    known: Sequence[str],
+) -> None:
+    for name in names:
+        if name not in known:
+            hint = near_names(name, known)
+            raise _mistake(file, (*place, name), "is not a known setting", hint)
+
+
+def _mistake(
+    file: TomlFile, names: tuple[str, ...], what: str, hint: str = ""
+) -> SettingsError:
+    return SettingsError(f"{file.place(*names)}: {'.'.join(names)} {what}", hint=hint)
+
+
+def _texts(options: Mapping[str, Any]) -> dict[str, str]:
+    """Return options as texts, a bool as librdkafka spells it."""
+    return {
+        key: str(value).lower() if isinstance(value, bool) else str(value)
+        for key, value in options.items()
+    }
+
+
+def _on_top(stack: Profile, file: Profile | None) -> Profile:
+    if file is None:
+        return stack
+    return Profile(
+        stack.name,
+        kafka={**stack.kafka, **file.kafka},
+        postgres={**stack.postgres, **file.postgres},
+    )
 
 
 def _local_stack(home: Path) -> Profile | None:
     """Return the profile of the stack that runs from ``home``, if one does."""
-    path = home / ".streamlab" / "stack.json"
+    path = home / STATE_FOLDER / STACK_RECORD
     try:
         servers = json.loads(path.read_text(encoding="utf-8"))["servers"]
     except (OSError, ValueError, KeyError):
         return None
     kafka = servers.get("kafka", {}).get("address")
     postgres = servers.get("postgres", {}).get("dsn")
+    if not (kafka or postgres):
+        return None
     return Profile(
         LOCAL,
         kafka={"bootstrap.servers": kafka} if kafka else {},

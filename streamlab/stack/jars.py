@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from streamlab.stack.server import Tell
 _AT_ONCE = 8
 _TRIES = 3
 _TIMEOUT_S = 60  # seconds, for one request
+_SAY_EVERY_S = 0.5  # seconds, so that a log file is not flooded
 _PARTIAL = "partial-"
 
 
@@ -124,6 +126,7 @@ class _Download:
             self._all[1] - sum(jar.bytes for jar in missing),
         )
         self._counting = threading.Lock()
+        self._said_s = -_SAY_EVERY_S
 
     def run(self) -> None:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -148,10 +151,17 @@ class _Download:
         fetched.replace(self._folder / jar.file_name)
         with self._counting:
             self._done = (self._done[0] + 1, self._done[1] + jar.bytes)
-            (jars, size), (all_jars, all_size) = self._done, self._all
-            self._tell(
-                f"{jars}/{all_jars} jars, {size / 2**20:.0f}/{all_size / 2**20:.0f} MiB"
-            )
+            self._say()
+
+    def _say(self) -> None:
+        (jars, size), (all_jars, all_size) = self._done, self._all
+        now = time.monotonic()
+        if jars < all_jars and now < self._said_s + _SAY_EVERY_S:
+            return
+        self._said_s = now
+        self._tell(
+            f"{jars}/{all_jars} jars, {size / 2**20:.0f}/{all_size / 2**20:.0f} MiB"
+        )
 
     def _downloaded(self, jar: Jar) -> Path:
         group, artifact, version = jar.coordinates.split(":")

@@ -25,11 +25,11 @@ def choose(
         remembered: The ports of the last start, used again where they are free.
 
     Raises:
-        StackError: The port that was asked for is taken.
+        StackError: The port that was asked for cannot be had.
     """
-    if asked and not is_free(asked):
+    if asked and (why := _obstacle(asked)):
         raise StackError(
-            f"port {asked} is taken by another program",
+            f"port {asked} cannot be used: {why}",
             hint="ask for another port, or for none to have a free one chosen",
         )
     chosen: dict[str, int] = {names[0]: asked} if asked else {}
@@ -43,14 +43,21 @@ def choose(
 
 def is_free(port: int) -> bool:
     """Return whether a server could listen on a port of loopback now."""
+    return not _obstacle(port)
+
+
+def _obstacle(port: int) -> str:
+    """Return why a server could not listen on a port of loopback, or ``""``."""
     with socket.socket() as listener:
         # As servers do: a connection that lingers after its end is no obstacle.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((LOOPBACK, port))
-        except OSError:
-            return False
-        return True
+        except OSError as error:
+            return error.strerror or "it cannot be listened on"
+        except OverflowError:
+            return "ports go up to 65535"
+        return ""
 
 
 def _any_free(taken: Collection[int]) -> int:

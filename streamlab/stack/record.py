@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-FOLDER = ".streamlab"
-FILE_NAME = "stack.json"
+from streamlab.settings import STACK_RECORD, STATE_FOLDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +32,14 @@ class Record:
         Unreadable is as good as absent: running servers are found without it.
         """
         try:
-            stored = json.loads((home / FOLDER / FILE_NAME).read_text("utf-8"))
+            stored = json.loads((home / STATE_FOLDER / STACK_RECORD).read_text("utf-8"))
             return cls(stored["servers"], stored["ports"])
         except (OSError, ValueError, KeyError, TypeError):
             return cls()
 
     def save(self, home: Path) -> None:
         """Write the record at once, readable for its owner only."""
-        path = home / FOLDER / FILE_NAME
+        path = home / STATE_FOLDER / STACK_RECORD
         new = path.with_suffix(".new")
         new.touch(mode=0o600)
         text = json.dumps({"servers": self.servers, "ports": self.ports}, indent=2)

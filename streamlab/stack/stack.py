@@ -13,11 +13,12 @@ import filelock
 import psutil
 
 from streamlab.errors import StackError, UnknownName
+from streamlab.settings import STATE_FOLDER
 from streamlab.stack import ports
 from streamlab.stack.kafka import Kafka
 from streamlab.stack.postgres import Postgres
 from streamlab.stack.processes import last_lines
-from streamlab.stack.record import FOLDER, Record
+from streamlab.stack.record import Record
 from streamlab.stack.server import Server, Tell
 
 _KINDS: Mapping[str, type[Server]] = {"kafka": Kafka, "postgres": Postgres}
@@ -99,15 +100,16 @@ class ServerState:
         name: Name of the server.
         state: ``running``, ``starting``, ``stopped``, or ``died``: it was started,
             not stopped, and is not there.
-        address: Where it listens, or last did; ``""`` before the first start.
         pid: Its main process, if it runs.
+        access: How clients reach it, or last did: ``address``, and ``dsn`` where it
+            has one (without a password); empty before the first start.
         log: The last lines of its log if it died.
     """
 
     name: str
     state: str
-    address: str = ""
     pid: int | None = None
+    access: Mapping[str, str] = field(default_factory=dict)
     log: str = ""
 
 
@@ -156,7 +158,7 @@ def down(home: Path, *, servers: Sequence[str] = SERVERS) -> tuple[str, ...]:
         StackError: A server belongs to another user.
     """
     home = home.resolve()
-    if not (home / FOLDER).exists():
+    if not (home / STATE_FOLDER).exists():
         return ()
     stopped = []
     with _locked(home, lambda _: None):
@@ -231,24 +233,24 @@ def _with_ports(home: Path, name: str, asked: int) -> Server:
 
 
 def _server(home: Path, name: str, its_ports: Mapping[str, int]) -> Server:
-    return _KINDS[name](home / FOLDER / name, its_ports)
+    return _KINDS[name](home / STATE_FOLDER / name, its_ports)
 
 
 def _state(home: Path, name: str, record: Record) -> ServerState:
     server = _server(home, name, record.ports.get(name, {}))
-    address = server.address if server.ports else ""
+    access = server.access if server.ports else {}
     if process := server.process():
         state = "running" if server.is_ready() else "starting"
-        return ServerState(name, state, address, pid=process.pid)
+        return ServerState(name, state, process.pid, access)
     if name in record.servers:
-        return ServerState(name, "died", address, log=last_lines(server.log))
-    return ServerState(name, "stopped", address)
+        return ServerState(name, "died", None, access, last_lines(server.log))
+    return ServerState(name, "stopped", None, access)
 
 
 @contextlib.contextmanager
 def _locked(home: Path, tell: Tell) -> Iterator[None]:
     """Let one process at a time change the stack of a home."""
-    folder = home / FOLDER
+    folder = home / STATE_FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / "stack.lock")
     try:
