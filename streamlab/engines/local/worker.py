@@ -41,6 +41,7 @@ IDLE_POLL_S = 0.1  # how soon a stop is noticed when nothing comes
 BUSY_POLL_S = 0.002  # how soon a free stage is noticed when something waits for it
 HOLD_AFTER_S = 1.0  # a stage that is busy for longer holds the source
 DRAIN_S = 20.0  # to finish what is in flight on a stop or a rebalance
+PAUSED_DRAIN_S = 2.0  # the same on a stop while the other side is down
 MOST_FENCES = 5  # in a row, without an epoch in between: somebody else is at it
 
 logger = logging.getLogger(__name__)
@@ -129,9 +130,7 @@ class Worker:
                 self._step()
                 if until_caught_up and self._caught_up():
                     break
-            self._state = "draining"
-            self._finish()
-            self._raise_failure()
+            self._drain()
         except Stopped:
             logger.warning("stopped while the other side was down")
         except BaseException as error:
@@ -200,7 +199,7 @@ class Worker:
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Finish and commit what was read; see ``Listener.revoked``."""
         try:
-            self._finish()
+            self._finish(DRAIN_S)
         except Unavailable as error:
             self._drop(f"partitions were taken: {error.message}")
         self._forget(partitions)
@@ -328,13 +327,23 @@ class Worker:
         if held and reader is not None:
             reader.hold(held=False)
 
-    def _finish(self) -> None:
+    def _drain(self) -> None:
+        """Finish on a stop. What cannot be finished is read again by the next run."""
+        patience_s = PAUSED_DRAIN_S if self._state == "paused" else DRAIN_S
+        self._state = "draining"
+        try:
+            self._finish(patience_s)
+        except Unavailable as error:
+            logger.warning("stopped, to be continued: %s", error.message)
+        self._raise_failure()
+
+    def _finish(self, patience_s: float) -> None:
         """Send on what was collected and wait until all of it is committed.
 
         Raises:
-            Unavailable: That takes longer than ``DRAIN_S``.
+            Unavailable: That takes longer than ``patience_s``.
         """
-        deadline = time.monotonic() + DRAIN_S
+        deadline = time.monotonic() + patience_s
         while not (self._collector.empty and self._stages.idle):
             if self._stages.failure or self._stages.fenced or self._doubt:
                 return
@@ -342,7 +351,7 @@ class Worker:
                 self._send()
             self._stages.wait(BUSY_POLL_S)
             if time.monotonic() > deadline:
-                message = f"work under way did not finish within {DRAIN_S:.0f} s"
+                message = f"work under way did not finish within {patience_s:.0f} s"
                 raise Unavailable(message)
         if self._reader is not None:
             self._stages.call(self._settle)
