@@ -1,0 +1,106 @@
+"""Kafka's error codes in our words: what a worker should do about each."""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError, KafkaException
+
+from streamlab.errors import ConnectorError, Fenced, Refused, Unavailable
+
+UNAVAILABLE = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MSG_TIMED_OUT,
+        KafkaError._WAIT_COORD,
+        KafkaError._WAIT_CACHE,
+        KafkaError._NODE_UPDATE,
+        KafkaError._IN_PROGRESS,
+        KafkaError._RETRY,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.CONCURRENT_TRANSACTIONS,
+        KafkaError.KAFKA_STORAGE_ERROR,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.NOT_ENOUGH_REPLICAS,
+        KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.UNSTABLE_OFFSET_COMMIT,
+    }
+)
+"""The broker is away, or busy with itself: the same request can work later."""
+
+FENCED = frozenset(
+    {
+        KafkaError._ASSIGNMENT_LOST,
+        KafkaError._FENCED,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.FENCED_MEMBER_EPOCH,
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.STALE_MEMBER_EPOCH,
+        KafkaError.UNKNOWN_MEMBER_ID,
+    }
+)
+"""Another member of the group, or a newer producer of the same name, took over."""
+
+DENIED = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+"""The broker knows who asks, and says no."""
+
+UNKNOWN_TOPIC = frozenset(
+    {
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.UNKNOWN_TOPIC_ID,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+"""The topic is not there, or not any more."""
+
+
+def kafka_error(error: BaseException) -> KafkaError:
+    """Return the KafkaError that a KafkaException carries."""
+    inner = error.args[0] if isinstance(error, KafkaException) and error.args else None
+    return inner if isinstance(inner, KafkaError) else KafkaError(KafkaError._FAIL)
+
+
+def translated(error: KafkaError, doing: str) -> ConnectorError:
+    """Return what the worker should do about an error, as one of our errors.
+
+    Args:
+        error: What the client reported.
+        doing: What was tried, such as ``"committing offsets of 'flights'"``.
+
+    Returns:
+        ``Unavailable``, ``Fenced`` or ``Refused``, chosen by the code, never by the
+        text.
+    """
+    message = f"Kafka: {doing} failed: {error.str()} ({error.name()})"
+    code = error.code()
+    if code in FENCED:
+        return Fenced(message)
+    if code in DENIED:
+        return Refused(
+            message, hint="check the credentials of the profile, and its access rights"
+        )
+    if code in UNAVAILABLE or error.retriable():
+        return Unavailable(message)
+    return Refused(message)

@@ -1,0 +1,83 @@
+"""Kafka messages by the batch: their columns, taken only when asked for.
+
+``map`` over an unbound method is the cheapest way through a list of messages: the
+values of a million take 0.05 s, where a Python loop takes several times that.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+
+from streamlab.positions import TopicPartition
+from streamlab.sources import Headers
+
+
+class MessageOrigins:
+    """Where the messages of a batch came from, as :class:`streamlab.sources.Origins`.
+
+    Args:
+        messages: Messages of one topic.
+        partitions: Number → partition, so that equal ones are one object.
+    """
+
+    def __init__(
+        self, messages: Sequence[Message], partitions: Mapping[int, TopicPartition]
+    ) -> None:
+        self._messages = messages
+        self._partitions = partitions
+
+    def partitions(self) -> Sequence[TopicPartition]:
+        """Return the partition of each message."""
+        return [self._partitions[number] for number in numbers(self._messages)]
+
+    def positions(self) -> Sequence[int]:
+        """Return the offset of each message."""
+        return offsets(self._messages)
+
+    def timestamps_ms(self) -> Sequence[int | None]:
+        """Return the timestamp of each message, ms since 1970 UTC."""
+        return timestamps_ms(self._messages)
+
+    def timestamp_ms(self, row: int) -> int | None:
+        """Return the timestamp of one message, ms since 1970 UTC."""
+        return timestamps_ms([self._messages[row]])[0]
+
+    def keys(self) -> Sequence[bytes | None]:
+        """Return the key of each message."""
+        return list(map(Message.key, self._messages))
+
+    def headers(self, row: int) -> Headers:
+        """Return the headers of one message."""
+        return cast("Headers", self._messages[row].headers() or ())
+
+
+def values(messages: Sequence[Message]) -> list[bytes | None]:
+    """Return the value of each message; None is a tombstone."""
+    return list(map(Message.value, messages))
+
+
+def numbers(messages: Sequence[Message]) -> list[int]:
+    """Return the number of each message's partition."""
+    return cast("list[int]", list(map(Message.partition, messages)))
+
+
+def offsets(messages: Sequence[Message]) -> list[int]:
+    """Return the offset of each message."""
+    return cast("list[int]", list(map(Message.offset, messages)))
+
+
+def timestamps_ms(messages: Sequence[Message]) -> list[int | None]:
+    """Return the timestamp of each message; None where it has none."""
+    pairs = list(map(Message.timestamp, messages))
+    if TIMESTAMP_NOT_AVAILABLE in set(map(operator.itemgetter(0), pairs)):
+        return [None if kind == TIMESTAMP_NOT_AVAILABLE else at for kind, at in pairs]
+    return list(map(operator.itemgetter(1), pairs))
+
+
+def has_errors(messages: Sequence[Message]) -> bool:
+    """Return whether any of them is not a message but the report of an error."""
+    return any(map(Message.error, messages))

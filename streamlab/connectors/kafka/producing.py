@@ -1,0 +1,229 @@
+"""Writing frames as messages: encoding, the produce loop, and what comes back."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from confluent_kafka import KafkaError, Message
+
+from streamlab.connectors.kafka import connection
+from streamlab.connectors.kafka.failures import translated
+from streamlab.errors import ConnectorError, Refused, RowsRefused, Unavailable
+from streamlab.formats import Format
+from streamlab.positions import Progress
+from streamlab.sinks import SinkBatch, Writer
+
+FLUSH_S = 5.0
+"""How long an epoch waits for its acknowledgements before the broker counts as away."""
+
+OVERHEAD_BYTES = 256
+"""What a batch of one message takes beside its key and value, rounded up."""
+
+ROW_ERRORS = {
+    KafkaError.MSG_SIZE_TOO_LARGE: "the message is larger than the topic takes",
+    KafkaError.INVALID_RECORD: "the broker refused the record as invalid",
+    KafkaError.INVALID_TIMESTAMP: "the broker refused the record's timestamp",
+}
+"""Refusals of one message that say nothing about its neighbours."""
+
+Record = tuple[bytes | None, bytes]
+"""Key and value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How rows become messages.
+
+    Attributes:
+        format: Format of the values.
+        key: Column of the key, empty for none; a Binary one called ``_key`` is left
+            out of the value.
+    """
+
+    format: Format
+    key: str
+
+    def records(self, frame: pl.DataFrame) -> list[Record]:
+        """Return key and value of each row, in order."""
+        values = self.format.encode(frame.drop("_key", strict=False))
+        keys: Iterable[bytes | None] = itertools.repeat(None)
+        if self.key:
+            column = frame[self.key]
+            text = column if column.dtype == pl.Binary else column.cast(pl.String)
+            keys = text.cast(pl.Binary).to_list()
+        return list(zip(keys, values, strict=False))
+
+
+def check_sizes(records: Sequence[Record], most: int) -> None:
+    """Refuse the rows that no broker of this topic would take, before any is sent.
+
+    Raises:
+        RowsRefused: Some are larger than ``most`` bytes.
+    """
+    room = most - OVERHEAD_BYTES
+    too_large = {
+        row: f"the message has {size} bytes, the topic takes {room}"
+        for row, size in enumerate(len(v) + len(k or b"") for k, v in records)
+        if size > room
+    }
+    if too_large:
+        raise RowsRefused(too_large)
+
+
+class Outbox:
+    """A producer and the epoch that is on its way through it.
+
+    While the broker is away, an epoch stays in the producer and goes on by itself; it
+    is not produced a second time. So a retry of the same epoch adds no duplicates.
+
+    Args:
+        options: librdkafka options, references resolved.
+        topic: Where the records go.
+    """
+
+    def __init__(self, options: Mapping[str, Any], topic: str) -> None:
+        self._topic = topic
+        self._last_error: KafkaError | None = None
+        self._failed: list[tuple[KafkaError, bytes | None, bytes | None]] = []
+        self.producer = connection.producer(
+            {**options, "on_delivery": self._on_delivery}, self._on_error
+        )
+
+    def send(self, left: Iterator[Record]) -> Iterator[Record]:
+        """Produce records; return those for which there was no room in time."""
+        produce, topic = self.producer.produce, self._topic
+        for record in left:
+            key, value = record
+            try:
+                produce(topic, value, key)
+            except BufferError:
+                if not self._made_room(record):
+                    return itertools.chain([record], left)
+        return iter(())
+
+    def flush(self, records: Sequence[Record]) -> None:
+        """Wait until all that was sent is acknowledged.
+
+        Args:
+            records: What was sent, to tell which rows were refused.
+
+        Raises:
+            Unavailable: Not in time; call again.
+            RowsRefused: The broker refused some for what they are.
+            Refused: The broker refused all, such as for missing rights.
+        """
+        waiting = self.producer.flush(FLUSH_S)
+        if self._failed:
+            failed, self._failed = self._failed, []
+            raise self._failure(failed, records)
+        if waiting:
+            raise self.away(f"{waiting} message(s) are not acknowledged")
+
+    def away(self, what: str) -> Unavailable:
+        """Return the error of a broker that does not answer, with what is known."""
+        known = f": {self._last_error.str()}" if self._last_error is not None else ""
+        return Unavailable(f"Kafka: writing topic {self._topic!r}: {what}{known}")
+
+    def drop(self) -> None:
+        """Forget what was not sent yet."""
+        self.producer.purge(in_queue=True, in_flight=False, blocking=True)
+        self.producer.poll(0)
+        self._failed.clear()
+
+    def close(self) -> None:
+        """Drop the connection, and what was not sent."""
+        self.producer.purge()
+        self.producer.flush(0)
+        self.producer.close()
+
+    def _made_room(self, record: Record) -> bool:
+        until = time.monotonic() + FLUSH_S
+        key, value = record
+        while time.monotonic() < until:
+            self.producer.poll(0.01)
+            try:
+                self.producer.produce(self._topic, value, key)
+            except BufferError:
+                continue
+            return True
+        return False
+
+    def _failure(
+        self,
+        failed: Sequence[tuple[KafkaError, bytes | None, bytes | None]],
+        records: Sequence[Record],
+    ) -> ConnectorError:
+        """Return one error for all deliveries that failed."""
+        reasons: dict[Record, str] = {}
+        for error, key, value in failed:
+            if error.code() in ROW_ERRORS:
+                reasons[(key, value or b"")] = ROW_ERRORS[error.code()]
+            elif error.code() != KafkaError._INVALID_DIFFERENT_RECORD:
+                return translated(error, f"writing topic {self._topic!r}")
+        if not reasons:
+            return Refused(f"Kafka refused messages for topic {self._topic!r}")
+        return RowsRefused(
+            {i: reasons[one] for i, one in enumerate(records) if one in reasons}
+        )
+
+    def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed.append((error, message.key(), message.value()))
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._last_error = error
+
+
+class MessageWriter(Writer):
+    """Writes each epoch and waits for its acknowledgements: at least once.
+
+    Args:
+        outbox: Where the messages go.
+        encoding: How rows become messages.
+        most: Largest message that the topic takes, in bytes.
+    """
+
+    def __init__(self, outbox: Outbox, encoding: Encoding, most: int) -> None:
+        self._outbox = outbox
+        self._encoding = encoding
+        self._most = most
+        self._frame: pl.DataFrame | None = None
+        self._records: list[Record] = []
+        self._left: Iterator[Record] = iter(())
+        self._closed = False
+
+    def claim(self, initial: Sequence[Progress]) -> None:
+        """Keep no progress: the offsets of the source's group are the record of it."""
+        del initial
+        if self._frame is not None:
+            self._outbox.drop()
+            self._frame = None
+
+    def write(self, batch: SinkBatch) -> int:
+        """Produce the rows and wait until all replicas have them."""
+        if self._closed:
+            raise Refused("the sink is closed")
+        if batch.frame is not self._frame:
+            self._records = self._encoding.records(batch.frame)
+            check_sizes(self._records, self._most)
+            self._left = iter(self._records)
+            self._frame = batch.frame
+        self._left = self._outbox.send(self._left)
+        try:
+            self._outbox.flush(self._records)
+        except (RowsRefused, Refused):
+            self._frame = None
+            raise
+        self._frame = None
+        return batch.frame.height
+
+    def close(self) -> None:
+        """Drop the connection; a second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._outbox.close()

@@ -1,0 +1,466 @@
+"""An open Kafka topic: group membership, positions and batches of messages.
+
+Where a reader stands in a rebalance decides what it may do. A callback of the client
+only notes what it was told; partitions are taken up in ``poll``, outside of it, so
+that a broker that does not answer just then is an ordinary ``Unavailable`` and the
+next ``poll`` tries again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from streamlab.connectors.kafka import committed, connection, messages, topics
+from streamlab.connectors.kafka.failures import (
+    UNAVAILABLE,
+    UNKNOWN_TOPIC,
+    kafka_error,
+    translated,
+)
+from streamlab.connectors.kafka.turns import Turns
+from streamlab.connectors.kafka.watch import Watch
+from streamlab.errors import (
+    Fenced,
+    OffsetExpired,
+    PositionLost,
+    TopicRecreated,
+)
+from streamlab.positions import Progress, Span, TopicPartition
+from streamlab.sources import Assignment, Listener, RawBatch, Reader, Start
+
+CHUNK = 10_000
+"""Messages taken in one call; larger calls are slower, they leave the CPU's cache."""
+
+POLL_BYTES = 32 * 2**20
+"""No further chunk is taken once a batch has this many bytes of values."""
+
+WAIT_SLICE_S = 0.01
+"""An idle wait looks up this often, for partitions given and offsets to commit."""
+
+HEALTH_WAIT_S = 5.0
+ENDS_EVERY_S = 0.5
+
+OPTIONS: Mapping[str, object] = {
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # Never skip silently: an offset that is not there any more is an error.
+    "auto.offset.reset": "error",
+    "isolation.level": "read_committed",
+    # The default of 1,000 ms idles the consumer each time its queue is full.
+    "fetch.queue.backoff.ms": 5,
+    # The end of a partition is an event, so that positions get past the markers
+    # that transactions leave behind the last message.
+    "enable.partition.eof": True,
+    "queued.min.messages": 50_000,
+    "queued.max.messages.kbytes": 32_768,
+    "socket.timeout.ms": 10_000,
+    "allow.auto.create.topics": False,
+}
+
+
+class KafkaReader(Reader):
+    """See :class:`streamlab.sources.Reader` for the order of calls.
+
+    Args:
+        options: Connection options, references resolved.
+        client: Asks the broker of offsets and incarnations.
+        topic: The topic as it is now.
+        group: The consumer group.
+        start: Where to begin without history.
+        listener: Told of partitions that come and go.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        client: AdminClient,
+        topic: topics.Topic,
+        *,
+        group: str,
+        start: Start,
+        listener: Listener,
+    ) -> None:
+        self._client = client
+        self._topic = topic
+        self._start = start
+        self._listener = listener
+        self._group = group
+        self._incremental = _is_incremental(options)
+        self._numbers = {p.partition: p for p in topic.partitions}
+        self._positions: dict[TopicPartition, int] = {}
+        self._given: list[TopicPartition] = []
+        self._rebalanced = False
+        self._deferred: Exception | None = None
+        self._held = False
+        self._ends: dict[TopicPartition, int] = {}
+        self._ends_at = 0.0
+        self._closed = False
+        self._turns = Turns()
+        self._watch = Watch(lambda: topics.describe(client, topic.name), topic)
+        self._consumer = connection.consumer(
+            {"client.id": group, **options, **OPTIONS, "group.id": group},
+            lambda _: self._watch.doubt(),
+        )
+        self._consumer.subscribe(
+            [topic.name],
+            on_assign=self._on_assign,
+            on_revoke=self._on_revoke,
+            on_lost=self._on_lost,
+        )
+
+    def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
+        """Return what is there, waiting for the first message only.
+
+        A batch without events is possible: its spans move past the markers of a
+        transaction, or past messages that were aborted or compacted away.
+        """
+        self._watch.raise_found()
+        self._take_up()
+        taken = self._take(max_rows, timeout_s)
+        self._raise_deferred()
+        self._take_up()
+        batch = self._batch(taken)
+        if batch is None:
+            self._raise_away()
+        self._refresh_ends()
+        return batch
+
+    def acknowledge(self, progress: Sequence[Progress]) -> None:
+        """Commit the positions as the group's offsets, with our metadata."""
+        self._check_owned(progress)
+        self._commit(progress)
+
+    def hold(self, *, held: bool) -> None:
+        """Pause or resume all partitions; polling goes on and keeps membership."""
+        if held == self._held:
+            return
+        self._held = held
+        partitions = _to_kafka(self._positions)
+        if held:
+            self._consumer.pause(partitions)
+        else:
+            # A paused consumer does not notice that its topic was re-created.
+            self._watch.doubt()
+            self._consumer.resume(partitions)
+
+    def close(self) -> None:
+        """Leave the group, telling the listener of the partitions given back."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            # Told here, the listener can still commit; inside of the client's own
+            # close it could not.
+            given_back = list(self._positions)
+            if given_back:
+                self._listener.revoked(given_back)
+        finally:
+            self._positions.clear()
+            self._given.clear()
+            self._consumer.close()
+            self._watch.stop()
+
+    def healthy(self) -> None:
+        """Wait for a pending check of the topic's incarnation."""
+        self._watch.passed(HEALTH_WAIT_S)
+
+    def ends(self) -> Mapping[TopicPartition, int]:
+        """Return the end of each assigned partition, as the last fetches heard it."""
+        return self._ends
+
+    def commit_ticket(self, progress: Sequence[Progress]) -> object:
+        """Return ``(offsets, group metadata)`` for ``send_offsets_to_transaction``."""
+        self._check_owned(progress)
+        metadata = self._turns.commit(self._consumer.consumer_group_metadata)
+        return committed.to_kafka(progress), metadata
+
+    # -- taking messages ------------------------------------------------------------
+
+    def _take(self, max_rows: int, timeout_s: float) -> list[Message]:
+        taken = self._consume(min(max_rows, CHUNK), 0)
+        if not taken:
+            taken = self._wait_for_one(timeout_s)
+        size, chunk = 0, taken
+        while chunk and len(taken) < max_rows and not self._rebalanced:
+            size += sum(map(len, chunk))
+            if size > POLL_BYTES:
+                break
+            chunk = self._consume(min(max_rows - len(taken), CHUNK), 0)
+            taken += chunk
+        return taken
+
+    def _wait_for_one(self, timeout_s: float) -> list[Message]:
+        """Wait for one message: ``consume(n, t)`` waits all of t unless n arrive."""
+        until = time.monotonic() + timeout_s
+        taken: list[Message] = []
+        while not taken and not self._rebalanced:
+            left_s = until - time.monotonic()
+            if left_s <= 0:
+                break
+            taken = self._consume(1, min(left_s, WAIT_SLICE_S))
+        return taken
+
+    def _consume(self, count: int, timeout_s: float) -> list[Message]:
+        try:
+            taken: list[Message] = self._turns.read(
+                lambda: self._consumer.consume(count, timeout_s)
+            )
+        except KafkaException as error:
+            raise translated(kafka_error(error), self._doing("reading")) from error
+        return taken
+
+    def _batch(self, taken: Sequence[Message]) -> RawBatch | None:
+        ends: dict[TopicPartition, int] = {}
+        if messages.has_errors(taken):
+            reports = [message for message in taken if message.error() is not None]
+            taken = [message for message in taken if message.error() is None]
+            ends = self._partition_ends(reports)
+        if self._rebalanced:
+            # What was taken in the same call may be of partitions that went away;
+            # those that stayed are read again from their position.
+            here = {partition.partition for partition in self._positions}
+            taken = [message for message in taken if message.partition() in here]
+            self._rebalanced = False
+        spans = self._advance(ends)
+        if not spans:
+            return None
+        values = messages.values(taken)
+        return RawBatch(
+            values=values,
+            spans=spans,
+            origins=messages.MessageOrigins(taken, self._numbers),
+            size_bytes=sum(map(len, filter(None, values))),
+        )
+
+    def _advance(self, ends: Mapping[TopicPartition, int]) -> tuple[Span, ...]:
+        """Move our positions to where the client stands; return what that covers."""
+        spans = []
+        for found in self._consumer.position(_to_kafka(self._positions)):
+            partition = self._numbers[found.partition]
+            before = self._positions[partition]
+            after = max(before, found.offset, ends.get(partition, before))
+            if after > before:
+                spans.append(Span(partition, before, after))
+                self._positions[partition] = after
+        return tuple(spans)
+
+    def _partition_ends(self, reports: Sequence[Message]) -> dict[TopicPartition, int]:
+        """Return the ends that were reached; keep or raise the other reports."""
+        ends = {}
+        for report in reports:
+            error = report.error()
+            number, offset = report.partition(), report.offset()
+            if error is None or number is None:
+                continue
+            if error.code() == KafkaError._PARTITION_EOF and offset is not None:
+                ends[self._numbers[number]] = offset
+            else:
+                self._handle(error, number)
+        return ends
+
+    # -- errors -----------------------------------------------------------------------
+
+    def _handle(self, error: KafkaError, number: int) -> None:
+        connection.LOGGER.info("%s: %s", self._doing("reading"), error)
+        self._watch.doubt()
+        code = error.code()
+        if code in UNAVAILABLE | UNKNOWN_TOPIC or error.retriable():
+            return  # the watch finds out what it was
+        if code in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
+            self._find_gap(self._numbers[number])
+        elif code != KafkaError._MAX_POLL_EXCEEDED:  # the partitions are lost next
+            raise translated(error, self._doing("reading"))
+
+    def _find_gap(self, partition: TopicPartition) -> None:
+        """Find out why a position cannot be read, and raise exactly that."""
+        self.healthy()
+        position = self._positions.get(partition)
+        if position is None:
+            return
+        low = self._offset_of(partition, OffsetSpec.earliest())
+        high = self._offset_of(partition, OffsetSpec.latest())
+        if position < low:
+            raise OffsetExpired({str(partition): (position, low)})
+        if position > high:
+            raise PositionLost(
+                f"position {position} of {partition} is behind its end {high}: "
+                "the broker lost events that were already read",
+                hint="find out what the broker lost, then reset the position: "
+                f"streamlab position reset PIPELINE --to {high}",
+            )
+        self._consumer.seek(ck.TopicPartition(*partition, position))
+
+    def _offset_of(self, partition: TopicPartition, spec: OffsetSpec) -> int:
+        return topics.offsets(self._client, [partition], spec)[partition][0]
+
+    def _raise_away(self) -> None:
+        away = self._watch.away()
+        if away is not None:
+            raise away
+
+    def _raise_deferred(self) -> None:
+        deferred, self._deferred = self._deferred, None
+        if deferred is not None:
+            raise deferred
+
+    def _doing(self, what: str) -> str:
+        return f"{what} topic {self._topic.name!r}"
+
+    # -- partitions that come and go --------------------------------------------------
+
+    def _on_assign(self, consumer: Any, partitions: list[ck.TopicPartition]) -> None:
+        # Assigning nothing keeps the client from reading at offsets of its own.
+        (consumer.incremental_assign if self._incremental else consumer.assign)([])
+        self._given += [TopicPartition(p.topic, p.partition) for p in partitions]
+        self._rebalanced = True
+
+    def _on_revoke(self, _: Any, partitions: list[ck.TopicPartition]) -> None:
+        self._drop(partitions, self._listener.revoked)
+
+    def _on_lost(self, _: Any, partitions: list[ck.TopicPartition]) -> None:
+        self._drop(partitions, self._listener.lost)
+        self._watch.doubt()
+
+    def _drop(
+        self,
+        partitions: Sequence[ck.TopicPartition],
+        tell: Callable[[Sequence[TopicPartition]], None],
+    ) -> None:
+        gone = [TopicPartition(p.topic, p.partition) for p in partitions]
+        held = [partition for partition in gone if partition in self._positions]
+        try:
+            if held:
+                self._turns.lend(lambda: tell(held))
+        except Exception as error:  # noqa: BLE001 -- raised by poll or close instead: not through C
+            self._deferred = self._deferred or error
+        finally:
+            self._rebalanced = True
+            self._given = [p for p in self._given if p not in gone]
+            for partition in held:
+                del self._positions[partition]
+
+    def _take_up(self) -> None:
+        """Begin to read the partitions that were given, at the positions we are told.
+
+        Raises:
+            Unavailable: The broker did not say where; the next call asks again.
+            PositionLost: The topic is another one than the one of the positions.
+        """
+        if not self._given:
+            return
+        topic = self._current_topic()
+        self._numbers.update({p.partition: p for p in topic.partitions})
+        positions = self._listener.assigned(self._assignment(topic))
+        self._positions.update({p: committed.offset(positions[p]) for p in self._given})
+        started = [ck.TopicPartition(*p, self._positions[p]) for p in self._given]
+        try:
+            if self._incremental:
+                self._consumer.incremental_assign(started)
+            else:
+                self._consumer.assign(
+                    [ck.TopicPartition(*p, at) for p, at in self._positions.items()]
+                )
+            if self._held:
+                self._consumer.pause(started)
+        except KafkaException as error:
+            raise translated(kafka_error(error), self._doing("assigning")) from error
+        self._given = []
+
+    def _current_topic(self) -> topics.Topic:
+        topic = topics.describe(self._client, self._topic.name)
+        if topic.incarnation != self._topic.incarnation:
+            raise TopicRecreated(
+                topic.name, stored=self._topic.incarnation, found=topic.incarnation
+            )
+        return topic
+
+    def _assignment(self, topic: topics.Topic) -> Assignment:
+        """Gather what is known of the given partitions; store where a new group begins.
+
+        The whole topic is looked at: a partition without an offset in a group that
+        has others is a new one, and is read from 0. A group without any begins at
+        ``start``, for all partitions at once and stored at once, so that the next
+        start does not take a partition that was quiet for a new one.
+        """
+        stored = committed.from_kafka(self._stored_offsets(topic))
+        if stored:
+            start = dict.fromkeys(topic.partitions, 0)
+        else:
+            start = topics.starts(self._client, topic.partitions, self._start)
+            self._commit(_first_progress(start, topic))
+        given = set(self._given)
+        return Assignment(
+            partitions=tuple(sorted(given)),
+            committed={p: one for p, one in stored.items() if p in given},
+            start=start,
+            incarnations={topic.name: topic.incarnation},
+        )
+
+    def _stored_offsets(self, topic: topics.Topic) -> list[ck.TopicPartition]:
+        asked = [ck.TopicPartition(*partition) for partition in topic.partitions]
+        try:
+            found: list[ck.TopicPartition] = self._consumer.committed(
+                asked, timeout=connection.REQUEST_TIMEOUT_S
+            )
+        except KafkaException as error:
+            doing = f"asking for the offsets of group {self._group!r}"
+            raise translated(kafka_error(error), doing) from error
+        return found
+
+    def _commit(self, progress: Sequence[Progress]) -> None:
+        doing = f"committing offsets of group {self._group!r}"
+        asked = committed.to_kafka(progress)
+        try:
+            answers = self._turns.commit(
+                lambda: self._consumer.commit(offsets=asked, asynchronous=False)
+            )
+        except KafkaException as error:
+            raise translated(kafka_error(error), doing) from error
+        for one in answers or ():
+            if one.error is not None:
+                raise translated(one.error, doing)
+
+    def _check_owned(self, progress: Sequence[Progress]) -> None:
+        for one in progress:
+            gone = [p for p in one.positions if p not in self._positions]
+            if gone:
+                raise Fenced(f"{gone[0]} is no longer assigned to this reader")
+
+    def _refresh_ends(self) -> None:
+        now = time.monotonic()
+        if now - self._ends_at < ENDS_EVERY_S:
+            return
+        self._ends_at = now
+        self._ends = {
+            partition: max(position, self._cached_end(partition))
+            for partition, position in self._positions.items()
+        }
+
+    def _cached_end(self, partition: TopicPartition) -> int:
+        _, high = self._consumer.get_watermark_offsets(
+            ck.TopicPartition(*partition), cached=True
+        )
+        return int(high)
+
+
+def _is_incremental(options: Mapping[str, Any]) -> bool:
+    """Return whether rebalances come as differences rather than as whole lists."""
+    strategy = str(options.get("partition.assignment.strategy", ""))
+    return options.get("group.protocol") == "consumer" or "cooperative" in strategy
+
+
+def _to_kafka(partitions: Iterable[TopicPartition]) -> list[ck.TopicPartition]:
+    return [ck.TopicPartition(*partition) for partition in partitions]
+
+
+def _first_progress(
+    start: Mapping[TopicPartition, int], topic: topics.Topic
+) -> list[Progress]:
+    incarnations = {topic.name: topic.incarnation}
+    return [Progress(str(p), 0, {p: at}, incarnations) for p, at in start.items()]

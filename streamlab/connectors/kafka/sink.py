@@ -1,0 +1,122 @@
+"""The Kafka sink: each row a message, acknowledged by all replicas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from streamlab import formats
+from streamlab.connectors.kafka import connection, topics
+from streamlab.connectors.kafka.producing import Encoding, MessageWriter, Outbox
+from streamlab.errors import SchemaError, UnknownName
+from streamlab.sinks import Guarantee, Sink, SinkContext, Writer
+
+KEY_COLUMN = "_key"
+"""Where a frame has it, its bytes are the message's key and no part of the value."""
+
+OPTIONS: Mapping[str, object] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    # As Java clients place keys; librdkafka's own default places them elsewhere.
+    "partitioner": "murmur2_random",
+    "compression.type": "lz4",
+    # Rows of an epoch are produced in one go, so waiting for company gains little.
+    "linger.ms": 1,
+    "queue.buffering.max.messages": 200_000,
+    "queue.buffering.max.kbytes": 131_072,
+    # While the broker is away messages wait; giving up on some would lose order.
+    "message.timeout.ms": 0,
+    "delivery.report.only.error": True,
+    "socket.timeout.ms": 10_000,
+    "allow.auto.create.topics": False,
+}
+
+
+@dataclass(frozen=True)
+class KafkaSink(Sink):
+    """A topic to write to; it must exist.
+
+    The value of a message is the row without its ``_key`` column. Its key is the text
+    of the column ``key``, in UTF-8, or without one the bytes of ``_key`` if the frame
+    has it; else there is none and rows are spread over the partitions.
+
+    Attributes:
+        topic: Its name.
+        key: Column whose text is the message's key; empty for none or ``_key``.
+        format: Name of the format of the values.
+        transactional: Whether rows, dead letters and the position of the source are
+            one transaction; the source must then be Kafka on the same cluster.
+        profile: Profile of its broker; empty for the default one.
+        options: librdkafka options on top of the profile's, for tuning.
+    """
+
+    topic: str
+    key: str = ""
+    format: str = "json"
+    transactional: bool = False
+    profile: str = ""
+    options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def guarantee(self) -> Guarantee:
+        """Return atomic for a transactional sink, else at-least-once."""
+        return Guarantee.ATOMIC if self.transactional else Guarantee.AT_LEAST_ONCE
+
+    @property
+    def keeps_order(self) -> bool:
+        """Return True: a partition is read in the order in which it was written."""
+        return True
+
+    @property
+    def takes_dead_letters(self) -> bool:
+        """Return whether dead letters go into the same transaction as the rows."""
+        return self.transactional
+
+    def open(self, context: SinkContext) -> Writer:
+        """Check the topic and the columns, and make a producer.
+
+        Raises:
+            UnknownName: The topic or the key column does not exist.
+            SchemaError: The key column has no text form.
+            SettingsError: The profile or an option cannot be used.
+            Unavailable: The broker does not answer.
+        """
+        encoding = Encoding(formats.named(self.format), self._key(context))
+        options = connection.client_options(self.profile, self.options)
+        client = connection.admin(self.profile, self.options)
+        topics.describe(client, self.topic)
+        most = topics.max_message_bytes(client, self.topic)
+        outbox = Outbox(
+            {
+                "client.id": f"streamlab.{context.pipeline}.{context.worker}",
+                **OPTIONS,
+                **options,
+                "message.max.bytes": most,
+            },
+            self.topic,
+        )
+        return MessageWriter(outbox, encoding, most)
+
+    def _key(self, context: SinkContext) -> str:
+        """Return the column of the key, checked; empty for none."""
+        if not self.key:
+            dtype = context.schema.get(KEY_COLUMN)
+            return KEY_COLUMN if dtype == pl.Binary else ""
+        if self.key not in context.schema:
+            raise UnknownName("column", self.key, context.schema)
+        if context.schema[self.key].is_nested():
+            raise SchemaError(
+                f"the key column {self.key!r} is {context.schema[self.key]}, "
+                "which has no text form",
+                hint="select one of its fields as a column of its own",
+            )
+        return self.key
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        where = f" on {self.profile}" if self.profile else ""
+        key = f", key {self.key}" if self.key else ""
+        how = f"{self.format}{key}, {self.guarantee.value}"
+        return f"kafka topic {self.topic}{where} ({how})"
