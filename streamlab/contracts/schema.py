@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
+from polars.datatypes import DataTypeClass
+
+from streamlab.errors import SchemaError
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,14 @@ class Field:
     dtype: pl.DataType
     required: bool = False
 
+    def __post_init__(self) -> None:
+        """Take ``pl.Int64`` for ``pl.Int64()``, at every depth, as polars does."""
+        object.__setattr__(self, "dtype", instantiated(self.dtype))
+
+    def __str__(self) -> str:
+        """Return ``name: dtype``, and ``required`` where it is."""
+        return f"{self.name}: {self.dtype}{', required' if self.required else ''}"
+
 
 @dataclass(frozen=True, slots=True)
 class Schema:
@@ -29,6 +41,30 @@ class Schema:
 
     fields: tuple[Field, ...]
     name: str = "events"
+
+    def __post_init__(self) -> None:
+        """Refuse two fields of one name.
+
+        Raises:
+            SchemaError: A name is there twice.
+        """
+        counted = Counter(field.name for field in self.fields)
+        twice = [name for name, times in counted.items() if times > 1]
+        if twice:
+            raise SchemaError(
+                f"schema {self.name!r} has more than one field {twice[0]!r}",
+                hint="rename or remove one of them",
+            )
+
+    def __str__(self) -> str:
+        """Return the name and one line a field, names aligned."""
+        width = max((len(field.name) for field in self.fields), default=0)
+        lines = [
+            f"  {field.name:<{width}}  {field.dtype}"
+            + ("  required" if field.required else "")
+            for field in self.fields
+        ]
+        return "\n".join([f"{self.name}: {len(self.fields)} fields", *lines])
 
     @classmethod
     def of(
@@ -55,3 +91,23 @@ class Schema:
     def empty(self) -> pl.DataFrame:
         """Return a frame with these columns and no rows."""
         return pl.DataFrame(schema=self.dtypes)
+
+
+def instantiated(dtype: pl.DataType | DataTypeClass) -> pl.DataType:
+    """Return the type with instances at every depth: polars also accepts classes.
+
+    Raises:
+        SchemaError: A class that needs arguments, such as ``pl.List`` alone.
+    """
+    try:
+        whole = dtype() if isinstance(dtype, type) else dtype
+    except TypeError as error:
+        raise SchemaError(
+            f"the type {dtype} is not complete",
+            hint="say what it is of, such as pl.List(pl.Int64)",
+        ) from error
+    if isinstance(whole, pl.List):
+        return pl.List(instantiated(whole.inner))
+    if isinstance(whole, pl.Struct):
+        return pl.Struct({part.name: instantiated(part.dtype) for part in whole.fields})
+    return whole
