@@ -192,7 +192,9 @@ class Assignment:
             with our metadata), for those of ``partitions`` that have any.
         start: For *every* partition of the topics, where one without history
             begins: where the ``start`` setting points, or 0 for a partition that
-            was added to a topic whose other partitions have history.
+            was added to a topic whose other partitions have history. A reader that
+            finds no history at all stores these positions for all partitions before
+            it calls ``assigned``, so that the next one finds where they began.
         incarnations: Topic → its incarnation now.
     """
 

@@ -182,12 +182,18 @@ class MemoryReader(Reader):
     def _assign(self, partitions: Sequence[TopicPartition]) -> None:
         point = self._topic.first if self._start == "earliest" else self._topic.end
         committed = self._topic.committed
-        given = Assignment(
-            partitions=tuple(partitions),
-            committed={p: committed[p] for p in partitions if p in committed},
-            start={partition: point(partition) for partition in self._topic.partitions},
-            incarnations={self._topic.name: self._incarnation},
-        )
+        known = {p: committed[p] for p in partitions if p in committed}
+        start = {
+            partition: 0 if committed else point(partition)
+            for partition in self._topic.partitions
+        }
+        incarnations = {self._topic.name: self._incarnation}
+        if not committed:
+            for partition, position in start.items():
+                committed[partition] = Progress(
+                    str(partition), 0, {partition: position}, incarnations
+                )
+        given = Assignment(tuple(partitions), known, start, incarnations)
         chosen = self._listener.assigned(given)
         for partition in partitions:
             position = chosen[partition]

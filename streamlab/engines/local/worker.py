@@ -26,7 +26,7 @@ from streamlab.engines.local.history import History
 from streamlab.engines.local.processing import Processor
 from streamlab.engines.local.retrying import Retrying, Stopped
 from streamlab.engines.local.stages import Epoch, Stages
-from streamlab.errors import Fenced, TopicRecreated, Unavailable
+from streamlab.errors import Fenced, PositionLost, TopicRecreated, Unavailable
 from streamlab.formats import named
 from streamlab.observe.latency import latencies_ms
 from streamlab.observe.status import WorkerStatus
@@ -184,6 +184,8 @@ class Worker:
         stored = self._stages.call(lambda: self._stages.delivery.claim(initial))
         if stored is None:
             stored = self._progress_of_source(given, initial)
+        else:
+            _require_not_forgotten(self.pipeline.name, stored, given)
         by_task = {progress.task: progress for progress in stored}
         positions = {}
         for partition in given.partitions:
@@ -218,26 +220,15 @@ class Worker:
     def _progress_of_source(
         self, given: Assignment, initial: Sequence[Progress]
     ) -> list[Progress]:
-        """Return the progress that the source keeps; store there where we begin."""
+        """Return the progress that the source keeps, or where it begins."""
         self._history.require(given)
+        self._history.begin()
         first = {
             partition: progress
             for progress in initial
             for partition in progress.positions
         }
-        unstored = [first[p] for p in first if p not in given.committed]
-        if unstored:
-            self._stages.submit(lambda: self._store_first(unstored))
         return [given.committed.get(p, first[p]) for p in given.partitions]
-
-    def _store_first(self, progress: Sequence[Progress]) -> None:
-        """Make the first position explicit, so that a restart finds it."""
-        try:
-            if self._reader is not None:
-                self._reader.acknowledge(progress)
-                self._history.begin()
-        except (Fenced, Unavailable) as error:
-            logger.info("the first position is stored with the first epoch: %s", error)
 
     # The reading thread.
 
@@ -452,3 +443,20 @@ def _require_same_topic(progress: Progress, now: Mapping[str, str]) -> None:
     for topic, stored in progress.incarnations.items():
         if topic in now and now[topic] != stored:
             raise TopicRecreated(topic, stored=stored, found=now[topic])
+
+
+def _require_not_forgotten(
+    pipeline: str, stored: Sequence[Progress], given: Assignment
+) -> None:
+    """Stop where the source has heard of epochs that the sink knows nothing of."""
+    heard = max((one.epoch for one in given.committed.values()), default=0)
+    if heard and not any(progress.epoch for progress in stored):
+        message = (
+            f"the sink has no position of pipeline {pipeline!r}, but the source has "
+            f"heard of {heard} epochs: the sink was emptied or replaced"
+        )
+        raise PositionLost(
+            message,
+            hint="choose where to go on: "
+            f"streamlab position reset {pipeline} --to earliest|latest|TIME",
+        )
