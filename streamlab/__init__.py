@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from streamlab.contracts import Field, Schema
     from streamlab.errors import StreamlabError
+    from streamlab.observe.lag import lag
+    from streamlab.observe.throughput import Throughput
+    from streamlab.observe.workers import workers
     from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
     from streamlab.taps.sample import Sample
     from streamlab.transforms.table import Table, table
@@ -27,9 +30,12 @@ _WHERE = {
     "Schema": "streamlab.contracts",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
+    "Throughput": "streamlab.observe.throughput",
     "Transform": "streamlab.transforms.transform",
+    "lag": "streamlab.observe.lag",
     "table": "streamlab.transforms.table",
     "transform": "streamlab.transforms.transform",
+    "workers": "streamlab.observe.workers",
 }
 
 __all__ = [
@@ -42,9 +48,12 @@ __all__ = [
     "Schema",
     "StreamlabError",
     "Table",
+    "Throughput",
     "Transform",
+    "lag",
     "table",
     "transform",
+    "workers",
 ]
 
 
@@ -67,3 +76,10 @@ def load_ipython_extension(shell: Any) -> None:
     from streamlab.notebook import extension
 
     extension.load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """Take the magics and displays back; for ``%unload_ext`` and ``%reload_ext``."""
+    from streamlab.notebook import extension
+
+    extension.unload(shell)
