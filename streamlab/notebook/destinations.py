@@ -1,0 +1,44 @@
+"""Where a magic sends rows: ``table:delays``, ``topic:delays``, ``folder:out``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from streamlab.connectors import sink_class
+from streamlab.errors import UnknownName, UsageError
+from streamlab.sinks import Sink
+
+KINDS = ("table", "topic", "folder")
+
+
+def sink(destination: str, *, key: str = "", profile: str = "") -> Sink:
+    """Return the sink that a destination names.
+
+    Args:
+        destination: ``table:NAME`` in PostgreSQL, ``topic:NAME`` in Kafka, or
+            ``folder:PATH`` for Parquet files.
+        key: Columns that name a row, with commas. A table is then updated by key
+            instead of appended to; a topic's messages get the first as their key.
+        profile: Profile of the servers; empty for the default one.
+
+    Raises:
+        UsageError: The destination is not written so, or takes no key.
+        MissingExtra: The driver is not installed.
+    """
+    kind, _, name = destination.partition(":")
+    if kind not in KINDS:
+        hint = "write table:NAME, topic:NAME or folder:PATH"
+        raise UnknownName("kind of destination", kind, KINDS, hint=hint)
+    if not name:
+        message = f"the destination {destination!r} has no name"
+        raise UsageError(message, hint=f"such as {kind}:delays")
+    keys = tuple(filter(None, (each.strip() for each in key.split(","))))
+    if kind == "table":
+        mode = "upsert" if keys else "append"
+        return sink_class("postgres")(table=name, mode=mode, key=keys, profile=profile)  # type: ignore[call-arg]  # the fields are the connector's own
+    if kind == "topic":
+        return sink_class("kafka")(topic=name, key=",".join(keys), profile=profile)  # type: ignore[call-arg]  # the fields are the connector's own
+    if keys:
+        message = "Parquet files take no key"
+        raise UsageError(message, hint="leave out --key, or write to table:NAME")
+    return sink_class("parquet")(folder=Path(name))  # type: ignore[call-arg]  # the fields are the connector's own

@@ -1,0 +1,253 @@
+"""How our values look in a notebook: a table from type to HTML and plain text.
+
+The types themselves know nothing of it; the shell's formatters are told when the
+extension is loaded. Types are named by module, so that none is imported for this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import polars as pl
+
+from streamlab.connectors.kafka.connection import Cluster
+from streamlab.contracts import Schema
+from streamlab.notebook import markup, panel, panels
+from streamlab.notebook.markup import Html
+from streamlab.notebook.panel import Panel
+from streamlab.notebook.session import Session
+from streamlab.observe.lag import LagReading
+from streamlab.observe.status import WorkerStatus
+from streamlab.pipelines.pipeline import Pipeline
+from streamlab.taps.sample import Sample
+from streamlab.transforms.evaluation import Evaluation
+from streamlab.transforms.transform import Transform
+
+Shows: TypeAlias = tuple[Callable[[Any], Html], Callable[[Any], str]]
+
+VERDICT_MARKS = {
+    "shown": ("sl-good", "shown"),
+    "tested": ("sl-soft", "tested"),
+    "failed": ("sl-ill", "failed"),
+    "unknown": ("sl-soft", "unknown"),
+}
+"""Kind of a verdict → colour and word."""
+
+
+def table(session: Session) -> dict[type, Shows]:
+    """Return for each type how it is shown as HTML and as plain text."""
+    return {
+        Panel: (panel.static, panel.plain),
+        Sample: (sample_html, sample_plain),
+        Evaluation: (evaluation_html, lambda shown: markup.visible(str(shown))),
+        Transform: (
+            lambda shown: transform_html(shown, session),
+            lambda shown: transform_plain(shown, session),
+        ),
+        Schema: _by_panel(schema_panel),
+        Pipeline: (pipeline_html, pipeline_plain),
+        LagReading: _by_panel(lag_panel),
+        WorkerStatus: _by_panel(status_panel),
+        Cluster: _by_panel(cluster_panel),
+    }
+
+
+def register(shell: Any, session: Session) -> None:
+    """Teach the shell's formatters."""
+    for kind, (as_html, as_text) in table(session).items():
+        formatters = shell.display_formatter.formatters
+        formatters["text/html"].for_type(kind, as_html)
+        formatters["text/plain"].for_type(kind, _printed(as_text))
+
+
+def unregister(shell: Any, session: Session) -> None:
+    """Make the shell's formatters forget."""
+    for kind in table(session):
+        for mime in ("text/html", "text/plain"):
+            shell.display_formatter.formatters[mime].pop(kind, None)
+
+
+def _by_panel(make: Callable[[Any], Panel]) -> Shows:
+    return (lambda shown: panel.static(make(shown))), (
+        lambda shown: panel.plain(make(shown))
+    )
+
+
+def _printed(as_text: Callable[[Any], str]) -> Callable[[Any, Any, bool], None]:
+    def pretty(shown: Any, printer: Any, cycle: bool) -> None:
+        printer.text("…" if cycle else as_text(shown))
+
+    return pretty
+
+
+def sample_html(sample: Sample) -> Html:
+    """Return a sample: what was read, its first events, what did not decode."""
+    return markup.card(
+        _sample_title(sample),
+        markup.facts(_sample_facts(sample)),
+        markup.frame(sample.frame),
+        markup.note(_spans(sample)),
+        *_rejected(sample),
+    )
+
+
+def sample_plain(sample: Sample) -> str:
+    """Return a sample for a terminal."""
+    figures = ", ".join(f"{value} {label}" for label, value in _sample_facts(sample))
+    return "\n".join(
+        [
+            f"{_sample_title(sample)}: {figures}",
+            markup.visible(str(sample.frame)),
+            _spans(sample),
+        ]
+    )
+
+
+def _sample_title(sample: Sample) -> str:
+    return f"sample {sample.name!r} of topic {sample.topic}"
+
+
+def _sample_facts(sample: Sample) -> list[tuple[str, str]]:
+    facts = [
+        ("events", markup.count(sample.frame.height)),
+        ("columns", markup.count(len(sample.schema.fields))),
+    ]
+    if sample.rejected:
+        facts.append(("did not decode", markup.count(len(sample.rejected))))
+    return facts
+
+
+def _spans(sample: Sample) -> str:
+    spans = ", ".join(map(str, sample.spans)) or "nothing"
+    cut = ", ".join(
+        f"{name.replace('_', ' ')} {value}" for name, value in sample.cut.items()
+    )
+    return f"read {spans}{f' ({cut})' if cut else ''}"
+
+
+def _rejected(sample: Sample) -> list[Html]:
+    if not sample.rejected:
+        return []
+    codes = pl.Series([each.code for each in sample.rejected]).value_counts(sort=True)
+    first = {each.code: each.reason for each in reversed(sample.rejected)}
+    rows = [(code, markup.count(n), first[code]) for code, n in codes.rows()]
+    return [markup.table(("did not decode", "events", "such as"), rows, right=(1,))]
+
+
+def evaluation_html(evaluation: Evaluation) -> Html:
+    """Return an evaluation: output, figures, verdicts."""
+    facts = [
+        ("rows in", markup.count(evaluation.rows_in)),
+        ("rows out", markup.count(evaluation.rows_out)),
+        ("per million rows", markup.duration(evaluation.seconds_per_million)),
+    ]
+    return markup.card(
+        f"{evaluation.name}()",
+        markup.facts(facts),
+        markup.frame(evaluation.output),
+        *(
+            _verdict(subject, verdict)
+            for subject, verdict in (
+                ("rows", evaluation.rows),
+                ("order", evaluation.order),
+            )
+        ),
+    )
+
+
+def _verdict(subject: str, verdict: Any) -> Html:
+    colour, word = VERDICT_MARKS[verdict.kind]
+    return markup.element(
+        "div",
+        markup.element("span", subject, css="sl-mark"),
+        markup.element("span", word, css=f"sl-mark {colour}"),
+        markup.element("span", verdict.message),
+    )
+
+
+def transform_html(transform: Transform[Any, Any], session: Session) -> Html:
+    """Return what the last evaluation showed; nothing is computed again."""
+    evaluation = session.evaluations.get(transform)
+    if evaluation is not None:
+        return evaluation_html(evaluation)
+    return markup.card(f"{transform.name}()", markup.note(_not_yet(transform)))
+
+
+def transform_plain(transform: Transform[Any, Any], session: Session) -> str:
+    """Return the same for a terminal."""
+    evaluation = session.evaluations.get(transform)
+    if evaluation is not None:
+        return markup.visible(str(evaluation))
+    return f"transform {transform.name}(): {_not_yet(transform)}"
+
+
+def _not_yet(transform: Transform[Any, Any]) -> str:
+    return f"not evaluated yet; it takes {', '.join(transform.inputs)}"
+
+
+def schema_panel(schema: Schema) -> Panel:
+    """Return a schema as a table of its fields."""
+    return Panel(
+        title=f"schema {schema.name}",
+        facts={"fields": str(len(schema.fields))},
+        columns=("field", "type", "required"),
+        rows=[
+            (field.name, str(field.dtype), "yes" if field.required else "")
+            for field in schema.fields
+        ],
+    )
+
+
+def pipeline_html(pipeline: Pipeline) -> Html:
+    """Return a pipeline as its plan."""
+    return markup.card(
+        f"pipeline {pipeline.name}", markup.element("pre", pipeline_plain(pipeline))
+    )
+
+
+def pipeline_plain(pipeline: Pipeline) -> str:
+    """Return a pipeline's plan as text."""
+    from streamlab.pipelines import plan
+
+    return markup.visible(plan.text(pipeline))
+
+
+def lag_panel(reading: LagReading) -> Panel:
+    """Return one reading of the lag."""
+    return Panel(
+        title=f"lag of {reading.group}",
+        facts=panels.lag_facts(reading),
+        columns=panels.LAG_COLUMNS,
+        rows=panels.lag_rows(reading),
+        right=panels.LAG_FIGURES,
+    )
+
+
+def status_panel(status: WorkerStatus) -> Panel:
+    """Return what a worker says about itself."""
+    figures = {
+        **{
+            name.replace("_", " "): markup.count(n) for name, n in status.counts.items()
+        },
+        "events behind": markup.count(sum(status.lag.values())),
+    }
+    timings = {**status.stage_ms, **status.latency_ms}
+    return Panel(
+        title=f"worker {status.worker} is {status.state}",
+        facts=figures,
+        columns=("stage", "ms") if timings else (),
+        rows=[(name.replace("_", " "), f"{ms:.1f}") for name, ms in timings.items()],
+        right=(1,) if timings else (),
+        note=status.reason,
+    )
+
+
+def cluster_panel(cluster: Cluster) -> Panel:
+    """Return the broker that a connection reached."""
+    return Panel(
+        title=f"connected to {cluster.profile}",
+        facts={"topics": markup.count(cluster.topics)},
+        columns=("what", "value"),
+        rows=[("brokers", ", ".join(cluster.brokers)), ("cluster", cluster.cluster_id)],
+    )

@@ -1,0 +1,142 @@
+"""``%start``: a transform at work on live events, in memory or as a worker."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from streamlab.engines.local.process import WorkerHandle, start
+from streamlab.errors import StreamlabError
+from streamlab.notebook import destinations, panels
+from streamlab.notebook.magics import parsed
+from streamlab.notebook.panel import Panel
+from streamlab.notebook.session import Session
+from streamlab.notebook.shown import shown
+from streamlab.settings import Settings
+from streamlab.transforms.transform import Transform
+
+SETTLE_S = 2.0
+
+
+@magic_arguments("start")
+@argument("transform", metavar="TRANSFORM", help="the transform to run")
+@argument(
+    "--to",
+    metavar="DESTINATION",
+    help="table:NAME, topic:NAME or folder:PATH; without it, a preview",
+)
+@argument(
+    "--key", default="", help="columns that name a row: a table is updated by key"
+)
+@argument(
+    "--topic", metavar="TOPIC", default="", help="read this instead of its sample's"
+)
+@argument("--detach", action="store_true", help="let the worker outlive this kernel")
+@argument("--profile", metavar="PROFILE", help="another profile than that of %%connect")
+def run(session: Session, line: str, _cell: str | None = None) -> object:
+    """Run a transform on live events, and return at once.
+
+    Without a destination it is a preview: events are read as by a tap, the output
+    stays in memory. With one, the captured code runs in a worker of its own, which
+    ends with this kernel unless --detach is given.
+    """
+    arguments = parsed(run, line)
+    transform = session.transform(arguments.transform)
+    if not arguments.to:
+        return previewed(session, transform, topic=arguments.topic)
+    return _started(session, transform, arguments)
+
+
+def previewed(
+    session: Session, transform: Transform[Any, Any], *, topic: str
+) -> object:
+    """Return a live view of a transform's output; nothing is written anywhere."""
+    from streamlab.notebook.preview import Preview
+    from streamlab.taps.live import live_tap
+
+    sample = session.sample_for(transform)
+    following = live_tap(
+        topic or sample.topic,
+        format=sample.format,
+        schema=sample.schema,
+        profile=session.profile,
+    )
+    preview = Preview(transform, following)
+    return shown(
+        session,
+        f"preview {transform.name}",
+        preview,
+        functools.partial(panels.of_preview, transform.name, preview),
+        settle_s=SETTLE_S,
+    )
+
+
+@dataclass(frozen=True)
+class RunningWorker:
+    """A worker that this notebook started, as ``%stop`` sees it.
+
+    Attributes:
+        name: Name of its pipeline.
+        handle: The process.
+        detached: Whether it outlives the kernel.
+    """
+
+    name: str
+    handle: WorkerHandle
+    detached: bool
+    kind: str = "worker"
+
+    @property
+    def running(self) -> bool:
+        """Return whether the process is alive."""
+        return self.handle.running
+
+    def describe(self) -> str:
+        """Return its state, and how far it is."""
+        try:
+            status = self.handle.status()
+        except StreamlabError as error:
+            return error.message
+        counts = status.counts
+        return (
+            f"{status.state}, process {self.handle.pid}, "
+            f"{counts.get('read', 0):,} in, {counts.get('rows_out', 0):,} out"
+        )
+
+    def stop(self) -> None:
+        """Have it finish what is under way."""
+        self.handle.stop()
+
+
+def _started(
+    session: Session, transform: Transform[Any, Any], arguments: argparse.Namespace
+) -> Panel:
+    """Capture the transform, start a worker of it, and return its plan."""
+    from streamlab import export
+    from streamlab.pipelines import file, plan
+
+    profile = arguments.profile or session.profile
+    exported = export.write(
+        transform,
+        transform.name,
+        folder=Settings.load().state_folder / "run",
+        sample=session.sample_for(transform),
+        sink=destinations.sink(arguments.to, key=arguments.key, profile=profile),
+    )
+    handle = start(exported.pipeline_file, detach=arguments.detach, profile=profile)
+    worker = RunningWorker(handle.pipeline, handle, arguments.detach)
+    session.add(worker)
+    lasts = "it outlives this kernel" if worker.detached else "it ends with this kernel"
+    plan_lines = plan.text(file.load(exported.pipeline_file)).splitlines()
+    return Panel(
+        title=f"worker of {worker.name} is starting",
+        facts={"process": str(handle.pid)},
+        columns=("plan",),
+        rows=[(each,) for each in plan_lines],
+        note=f"%lag {worker.name} follows it, %stop {worker.name} ends it; {lasts}; "
+        f"its log: {handle.log.name}",
+    )

@@ -1,0 +1,37 @@
+"""``%stop``: list what runs from this kernel, or end some of it."""
+
+from __future__ import annotations
+
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from streamlab.notebook.magics import parsed
+from streamlab.notebook.markup import duration
+from streamlab.notebook.panel import Panel
+from streamlab.notebook.session import Session
+
+
+@magic_arguments("stop")
+@argument("names", metavar="RUNNING", nargs="*", help="what to stop")
+@argument("--all", action="store_true", help="stop everything that runs from here")
+def run(session: Session, line: str, _cell: str | None = None) -> Panel:
+    """Stop live views, previews and workers; without a name, list them."""
+    arguments = parsed(run, line)
+    names = list(session.running()) if arguments.all else arguments.names
+    for name in names:
+        session.stop(name)
+    return listed(session, stopped=names)
+
+
+def listed(session: Session, *, stopped: list[str]) -> Panel:
+    """Return what runs, and what was just stopped."""
+    running = session.running()
+    return Panel(
+        title="running from this notebook",
+        facts={"running": str(len(running))},
+        columns=("name", "what", "for", "state") if running else (),
+        rows=[
+            (name, thing.kind, duration(session.seconds(name)), thing.describe())
+            for name, thing in running.items()
+        ],
+        note=f"stopped {', '.join(stopped)}" if stopped else "",
+    )

@@ -1,0 +1,145 @@
+"""A panel: what a live view shows at one moment, as a value without a front end.
+
+A watch makes panels; a widget paints one after another, and :func:`static` turns the
+last one into a table and a picture, which is all a headless run shows.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from streamlab.notebook import markup
+from streamlab.notebook.markup import Html
+
+CHART_WIDTH, CHART_HEIGHT = 560, 130
+COLORS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#eeca3b")
+INK = "#808080"  # legible on white and on black
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What is shown at one moment.
+
+    Attributes:
+        title: What is watched.
+        facts: Label → figure, the few numbers that matter.
+        lines: Name → points, oldest first, at a steady rate; all of one length.
+        span_s: Seconds from the first to the last point.
+        unit: What the points are, such as ``events/s``.
+        columns: Headings of the table.
+        rows: Values of the table.
+        right: Numbers of the columns that hold figures.
+        note: A line in small print.
+    """
+
+    title: str
+    facts: Mapping[str, str]
+    lines: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    span_s: float = 0.0
+    unit: str = ""
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[object]] = ()
+    right: Sequence[int] = ()
+    note: str = ""
+
+
+def content(panel: Panel) -> dict[str, Any]:
+    """Return the panel as JSON values for the widget, every text made visible."""
+    seen = markup.visible
+    return {
+        "title": seen(panel.title),
+        "facts": [[seen(label), seen(value)] for label, value in panel.facts.items()],
+        "names": [seen(name) for name in panel.lines],
+        "span_s": panel.span_s,
+        "unit": panel.unit,
+        "columns": [seen(name) for name in panel.columns],
+        "rows": [
+            [None if value is None else markup.cell(value) for value in row]
+            for row in panel.rows
+        ],
+        "right": list(panel.right),
+        "note": seen(panel.note),
+    }
+
+
+def static(panel: Panel) -> Html:
+    """Return the panel as a table and a picture."""
+    parts = [markup.facts((label, value) for label, value in panel.facts.items())]
+    if any(len(points) > 1 for points in panel.lines.values()):
+        parts.append(_picture(panel))
+    if panel.columns:
+        parts.append(markup.table(panel.columns, panel.rows, right=panel.right))
+    if panel.note:
+        parts.append(markup.note(panel.note))
+    return markup.card(panel.title, *parts)
+
+
+def plain(panel: Panel) -> str:
+    """Return the panel for a terminal."""
+    figures = ", ".join(f"{value} {label}" for label, value in panel.facts.items())
+    parts = [f"{panel.title}: {figures}"]
+    if panel.columns:
+        parts.append(markup.plain_table(panel.columns, panel.rows))
+    return "\n".join([*parts, panel.note] if panel.note else parts)
+
+
+def _picture(panel: Panel) -> Html:
+    """Return the lines as an image. As an image, an SVG can run nothing."""
+    drawn = svg(panel).encode()
+    return Html(
+        f'<img width="{CHART_WIDTH}" alt="{markup.text(panel.title)}" '
+        f'src="data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}">'
+    )
+
+
+def svg(panel: Panel) -> str:
+    """Return the lines as SVG. It is drawn in this process, without a network."""
+    import altair as alt
+    import vl_convert
+
+    longest = max(len(points) for points in panel.lines.values())
+    step_s = panel.span_s / max(longest - 1, 1)
+    points = pl.DataFrame(
+        [
+            {"name": markup.visible(name), "s": i * step_s - panel.span_s, "y": value}
+            for name, values in panel.lines.items()
+            for i, value in enumerate(values)
+        ]
+    )
+    names = list(dict.fromkeys(points["name"]))
+    chart = (
+        alt.Chart(alt.Data(values=points.to_dicts()))
+        .mark_line(strokeWidth=1.6)
+        .encode(
+            x=alt.X("s:Q", title="seconds before now"),
+            y=alt.Y("y:Q", title=panel.unit, axis=alt.Axis(tickCount=4, format="~s")),
+            color=alt.Color(
+                "name:N",
+                title=None,
+                scale=alt.Scale(
+                    domain=names,
+                    range=[COLORS[i % len(COLORS)] for i in range(len(names))],
+                ),
+            ),
+        )
+        .properties(
+            width=CHART_WIDTH - 160, height=CHART_HEIGHT, background="transparent"
+        )
+        .configure_axis(
+            gridColor=INK,
+            gridOpacity=0.2,
+            labelColor=INK,
+            titleColor=INK,
+            titleFontWeight="normal",
+            domainColor=INK,
+            tickColor=INK,
+        )
+        .configure_legend(labelColor=INK)
+        .configure_view(stroke=None)
+    )
+    return str(vl_convert.vegalite_to_svg(chart.to_dict()))
