@@ -15,12 +15,12 @@ import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from benchmarks.pipelines import Case
-from benchmarks.process import Measured
 from benchmarks.results import Result
 from benchmarks.throughput import COMMAND
 from demo import flights, paced
 from demo.broker import Broker, shared_by, wait_until
 from demo.commits import CommitWatch, Latency, positions, seen_at
+from demo.process import Measured
 from demo.project import Servers
 
 RUNS = 3

@@ -16,10 +16,10 @@ import psycopg
 from benchmarks.bare import limit
 from benchmarks.gate import Gate
 from benchmarks.pipelines import Case
-from benchmarks.process import Measured
 from benchmarks.results import Result
 from demo import flights
 from demo.broker import Broker, shared_by, wait_until
+from demo.process import Measured
 from demo.project import Servers
 
 MESSAGES = 1_000_000

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 from confluent_kafka import TopicPartition
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # no __all__ there
+from confluent_kafka.admin import (
     AdminClient,
     OffsetSpec,
 )
 
 SECONDS = 30.0
-LATEST = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # the client has no types
+LATEST = OffsetSpec.latest()
 
 
 class Broker:

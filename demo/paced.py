@@ -62,8 +62,7 @@ def start(kafka: str, topic: str, pace: Pace, log: Path) -> subprocess.Popen[byt
 
 def send(to: Producer, topic: str, pace: Pace) -> pl.DataFrame:
     """Send the events at their pace and return when each was sent, and where it is."""
-    frame = flights.flights().sample(fraction=1, shuffle=True, seed=2013)
-    batch = flights.messages(flights.repeated(frame, pace.events))
+    batch = flights.messages(sent_flights(pace))
     sent: list[tuple[int, int, int]] = []
 
     def delivered(sent_us: int, error: KafkaError | None, message: Message) -> None:
@@ -95,6 +94,15 @@ def send(to: Producer, topic: str, pace: Pace) -> pl.DataFrame:
         schema={"partition": pl.Int32, "offset": pl.Int64, "sent_us": pl.Int64},
         orient="row",
     )
+
+
+def sent_flights(pace: Pace) -> pl.DataFrame:
+    """Return the flights that are sent, in their order: shuffled, repeated if need be.
+
+    Shuffled, because a month of flights in order has days without a delay.
+    """
+    frame = flights.flights().sample(fraction=1, shuffle=True, seed=2013)
+    return flights.repeated(frame, pace.events)
 
 
 def _padded(value: bytes, sent_us: int, size: int) -> bytes:

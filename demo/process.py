@@ -22,7 +22,8 @@ class Measured:
     """A command that runs as a child, watched from outside by psutil.
 
     Used in a ``with`` block: it is stopped by SIGTERM at the end of the block, and
-    killed if it does not end within :data:`STOP_S`.
+    killed if it does not end within :data:`STOP_S`. An exit code other than 0 is an
+    error, unless it was killed on purpose.
 
     Attributes:
         peak_rss_mb: Largest resident set seen so far, in 10^6 bytes.
@@ -70,6 +71,11 @@ class Measured:
             self.process.send_signal(signal.SIGTERM)
         return self.wait(STOP_S)
 
+    def kill(self) -> None:
+        """End it by SIGKILL, as a crash would, and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+
     def wait(self, timeout_s: float) -> int:
         """Wait until it ends by itself, and return its exit code."""
         return self.process.wait(timeout_s)
@@ -90,10 +96,11 @@ class Measured:
         try:
             code = self.stop()
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            code = self.process.wait()
-        self._watcher.join()
-        if kind is None and code != 0:
+            self.kill()
+            raise
+        finally:
+            self._watcher.join()
+        if kind is None and code not in {0, -signal.SIGKILL}:
             raise RuntimeError(self._ending())
 
     def _watch(self) -> None:
