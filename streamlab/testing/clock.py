@@ -1,10 +1,6 @@
-"""Doubles for tests of pipelines and connectors."""
+"""A clock for tests."""
 
 from __future__ import annotations
-
-from streamlab.connectors.memory import MemorySink, MemorySource
-
-__all__ = ["FakeClock", "MemorySink", "MemorySource"]
 
 
 class FakeClock:
