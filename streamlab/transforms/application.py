@@ -17,7 +17,14 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.errors import TransformError
 from streamlab.transforms import failure, metadata, plan
-from streamlab.transforms.steps import Step, collected, input_schema, on_no_rows
+from streamlab.transforms.steps import (
+    Step,
+    collected,
+    difference,
+    input_schema,
+    on_no_rows,
+    read_tables,
+)
 from streamlab.transforms.transform import Transform
 
 
@@ -82,10 +89,7 @@ def prepare(
         TransformError: A function fails on an empty frame.
         UsageError: A table cannot be read, or its key is not unique.
     """
-    steps = tuple(
-        Step(one, {name: table.read(base) for name, table in one.tables.items()})
-        for one in transforms
-    )
+    steps = read_tables(transforms, base)
     named = metadata.named(steps, schema)
     columns = input_schema(schema, named)
     output_schema = on_no_rows(steps, pl.DataFrame(schema=columns)).schema
@@ -95,18 +99,9 @@ def prepare(
 
 def _another_schema(prepared: Prepared, found: pl.Schema) -> TransformError:
     names = " and ".join(f"{step.transform.name}()" for step in prepared.steps)
-    wanted = prepared.output_schema
-    difference = next(
-        (
-            f"column {name!r} is {found.get(name, 'missing')}, "
-            f"on an empty frame it is {wanted.get(name, 'missing')}"
-            for name in [*wanted, *found]
-            if wanted.get(name) != found.get(name)
-        ),
-        "the columns come in another order",
-    )
+    what = difference(prepared.output_schema, found)
     return TransformError(
-        f"the output of {names} has a schema that depends on the data: {difference}",
+        f"the output of {names} has a schema that depends on the data: {what}",
         hint="give the dtype in the function, such as .cast(…), "
         "return_dtype=… or a format",
     )

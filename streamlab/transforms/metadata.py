@@ -17,7 +17,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.errors import MissingExtra
 from streamlab.sources import METADATA
-from streamlab.transforms.steps import Step, input_schema, on_no_rows
+from streamlab.transforms.steps import Step, input_schema, on_no_rows, read_tables
 from streamlab.transforms.transform import Transform
 
 
@@ -34,8 +34,7 @@ def needed(
     Raises:
         TransformError: The function fails on an empty frame, whatever it is given.
     """
-    tables = {name: table.read(base) for name, table in transform.tables.items()}
-    return named((Step(transform, tables),), schema)
+    return named(read_tables([transform], base or Path()), schema)
 
 
 def named(steps: Sequence[Step], schema: Schema) -> tuple[str, ...]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+from polars._typing import EngineType
 
 from streamlab.contracts import Schema
 from streamlab.errors import MissingExtra, TransformError
@@ -79,6 +81,24 @@ class Step:
         )
 
 
+def read_tables(
+    transforms: Sequence[Transform[Any, Any]], base: Path
+) -> tuple[Step, ...]:
+    """Return the transforms as steps, with their tables read.
+
+    Args:
+        transforms: In the order of their application.
+        base: Folder that the paths of tables count from.
+
+    Raises:
+        UsageError: A table cannot be read, or its key is not unique.
+    """
+    return tuple(
+        Step(one, {name: table.read(base) for name, table in one.tables.items()})
+        for one in transforms
+    )
+
+
 def input_schema(schema: Schema, metadata: Sequence[str]) -> pl.Schema:
     """Return the columns a function sees: metadata it names, then the event's own."""
     chosen = {name: METADATA_DTYPES[name] for name in METADATA if name in metadata}
@@ -97,10 +117,25 @@ def on_no_rows(steps: Sequence[Step], empty: pl.DataFrame) -> pl.DataFrame:
         raise failure.explained(error, steps, empty) from None
 
 
-def collected(steps: Sequence[Step], frame: pl.DataFrame) -> pl.DataFrame:
-    """Run the steps one after another as one query; raises what they raise."""
+def collected(
+    steps: Sequence[Step], frame: pl.DataFrame, engine: EngineType = "in-memory"
+) -> pl.DataFrame:
+    """Run the steps one after another as one query; raises what they raise.
+
+    The in-memory engine keeps the order of rows, whatever the user's default is.
+    """
     query = frame.lazy()
     for step in steps:
         query = step.run(query)
-    # The in-memory engine keeps the order of rows, whatever the user's default is.
-    return query.collect(engine="in-memory")
+    return query.collect(engine=engine)
+
+
+def difference(expected: pl.Schema, found: pl.Schema) -> str:
+    """Return in words how a schema differs from the one on an empty frame."""
+    for name in [*expected, *found]:
+        if expected.get(name) != found.get(name):
+            return (
+                f"column {name!r} is {found.get(name, 'missing')}, "
+                f"on an empty frame it is {expected.get(name, 'missing')}"
+            )
+    return "the columns come in another order"
