@@ -161,12 +161,12 @@ def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
     """
     from streamlab.contracts import odcs
 
-    stream = pipeline.input
+    stream, folder = pipeline.input, pipeline.folder
     source = {
-        "type": _kind("source", stream.source),
+        "type": kind("source", stream.source),
         "format": stream.format,
         "schema": SCHEMA_FILE_NAME,
-        **_settings(stream.source),
+        **settings_of(stream.source, folder),
     }
     head: dict[str, Any] = {"name": pipeline.name}
     if len(transforms) == 1:
@@ -176,35 +176,50 @@ def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
     sections = {
         "pipeline": head,
         "source": source,
-        "sink": {"type": _kind("sink", pipeline.sink), **_settings(pipeline.sink)},
-        "dead_letters": _settings(pipeline.dead_letters),
-        "engine": _settings(pipeline.pace),
+        "sink": {
+            "type": kind("sink", pipeline.sink),
+            **settings_of(pipeline.sink, folder),
+        },
+        "dead_letters": settings_of(pipeline.dead_letters, folder),
+        "engine": settings_of(pipeline.pace, folder),
     }
     text = "\n".join(_section(name, keys) for name, keys in sections.items() if keys)
     path.write_text(text, encoding="utf-8")
     odcs.save(stream.schema, path.parent / SCHEMA_FILE_NAME)
 
 
-def _kind(role: str, connector: Source | Sink) -> str:
-    """Return the name that a pipeline file uses for a connector's class."""
-    wanted = f"{type(connector).__module__}:{type(connector).__qualname__}"
-    for name, known in connectors.BUILT_IN.items():
-        if getattr(known, role) == wanted:
-            return name
-    message = f"{type(connector).__name__} is no {role} that a pipeline file can name"
+def kind(role: str, connector: Source | Sink) -> str:
+    """Return the name that a pipeline file uses for a connector's class.
+
+    Raises:
+        PipelineError: The class is not in the table of connectors.
+    """
+    module, name = type(connector).__module__, type(connector).__qualname__
+    for known, places in connectors.BUILT_IN.items():
+        home, _, attribute = (getattr(places, role) or "").partition(":")
+        # A package may define its class in a module of its own.
+        if attribute == name and (module == home or module.startswith(f"{home}.")):
+            return known
+    message = f"{name} is no {role} that a pipeline file can name"
     raise PipelineError(message, hint="see streamlab.connectors.BUILT_IN")
 
 
-def _settings(values: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass that differ from their default."""
-    return {
-        item.name: getattr(values, item.name)
-        for item in fields(values)
-        if item.init
-        and getattr(values, item.name) not in (item.default, None)
+def settings_of(values: Any, folder: Path) -> dict[str, Any]:
+    """Return the settings of a connector that differ from their default.
+
+    Args:
+        values: A dataclass.
+        folder: Paths below it are returned relative to it, as files have them.
+    """
+    settings: dict[str, Any] = {}
+    for item in fields(values):
+        value = getattr(values, item.name)
         # An empty table or list is the default that a factory makes.
-        and getattr(values, item.name) not in ({}, ())
-    }
+        if not item.init or value in (item.default, None, {}, ()):
+            continue
+        below = isinstance(value, Path) and value.is_relative_to(folder.resolve())
+        settings[item.name] = value.relative_to(folder.resolve()) if below else value
+    return settings
 
 
 def _section(name: str, values: Mapping[str, Any]) -> str:

@@ -1,0 +1,39 @@
+"""``streamlab verify``: papermill runs a package's report on its installed command."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add(name: str, parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    del name
+    parser.add_argument("package", type=Path, help="the package's folder")
+    parser.add_argument(
+        "--scripts",
+        type=Path,
+        default=Path(),
+        help="folder of the commands of the environment where it is installed",
+    )
+    parser.add_argument(
+        "--report",
+        type=Path,
+        help="where the executed notebook goes; .streamlab/verify/NAME.ipynb if left out",
+    )
+
+
+def run(name: str, arguments: argparse.Namespace) -> int:
+    """Run the report and say what came out."""
+    del name
+    from streamlab.export.report import run_report
+    from streamlab.settings import Settings
+
+    package = arguments.package.resolve()
+    report = arguments.report or (
+        Settings.load().state_folder / "verify" / f"{package.name}.ipynb"
+    )
+    scripts = "" if arguments.scripts == Path() else str(arguments.scripts.resolve())
+    print(run_report(package, report, scripts=scripts))
+    print(f"the report is in {report}")
+    return 0

@@ -1,0 +1,307 @@
+"""Writing a package: an installable worker made from live transforms."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import keyword
+import re
+import sys
+import tempfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from streamlab.connectors import BUILT_IN
+from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
+from streamlab.export import destination, imports, secrets
+from streamlab.export.capture import Captured, capture
+from streamlab.export.module import text_of
+from streamlab.export.tables import TableFiles, gathered
+from streamlab.export.templates import Words, texts
+from streamlab.export.verification import EXPECTED, SAMPLE
+from streamlab.pipelines import DeadLetters, Input, Pipeline, file
+from streamlab.pipelines.picture import mermaid
+from streamlab.pipelines.plan import plan
+from streamlab.sinks import Sink
+from streamlab.sources import Source
+from streamlab.taps.sample import Sample
+from streamlab.transforms.application import prepare
+from streamlab.transforms.transform import Transform
+
+MAX_SAMPLE_BYTES = 10 * 2**20
+"""The sample is kept in the package, and in version control with it."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A package that was written.
+
+    Attributes:
+        name: Name of the pipeline and of the package's command.
+        folder: The package's folder.
+        files: Its files, relative to the folder.
+        rows_in: Events of the sample.
+        rows_out: Rows that they give.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[str, ...]
+    rows_in: int
+    rows_out: int
+
+    @property
+    def pipeline_file(self) -> Path:
+        """Return the package's pipeline file."""
+        return self.folder / file.FILE_NAME
+
+    def __str__(self) -> str:
+        """Return what was written and what to do with it."""
+        listed = "\n".join(f"  {name}" for name in self.files)
+        return (
+            f"wrote {self.folder}: {self.rows_in:,} sample events give "
+            f"{self.rows_out:,} rows\n{listed}\n"
+            f"install it:  pip install --find-links dist/ {self.folder}\n"
+            f"verify it:   streamlab verify {self.folder}"
+        )
+
+
+def write(
+    what: Transform[..., Any] | Pipeline,
+    name: str = "",
+    *,
+    sample: Sample,
+    sink: Sink | None = None,
+    source: Source | None = None,
+    dead_letters: DeadLetters | None = None,
+    folder: Path | str = "pipelines",
+    overwrite: bool = False,
+) -> Exported:
+    """Write a transform, or a whole pipeline, as an installable package.
+
+    The package is the same bytes each time it is written from the same objects. A
+    package that was edited by hand since is not replaced.
+
+    Args:
+        what: The live object: what it uses now is what the package gets.
+        name: Name of the pipeline and of the package's command; the transform's, or
+            the pipeline's, if empty.
+        sample: Real events; the package's test runs on them.
+        sink: Where rows go; needed for a transform.
+        source: Where events come from; for a transform the sample's Kafka topic.
+        dead_letters: Where events go that cannot be processed; for a transform a
+            file ``<name>.dead.jsonl`` in the worker's directory.
+        folder: Where the package's own folder is made.
+        overwrite: Replace a package although it was edited by hand.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ExportRefused: It uses something that an export does not carry; the message
+            lists all of it. Or the folder holds something else, or was edited.
+        UsageError: The name cannot be used, or no sink was given.
+        TransformError: The transform fails on the sample.
+    """
+    pipeline = _pipeline(what, name, sample, source, sink, dead_letters)
+    _require_usable(pipeline.name)
+    parts = _carried(pipeline, sample)
+    prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
+    expected = prepared.apply(sample.frame)
+    target = Path(folder) / pipeline.name
+    with tempfile.TemporaryDirectory(prefix="streamlab-export-") as temporary:
+        made = Path(temporary)
+        _fill(made, pipeline, parts)
+        (made / SAMPLE).parent.mkdir()
+        sample.save(made / SAMPLE)
+        expected.write_parquet(made / EXPECTED)
+        _require_small(made / SAMPLE)
+        files = destination.replaced(made, target, overwrite=overwrite)
+    rows_in, rows_out = sample.frame.height, expected.height
+    return Exported(pipeline.name, target, files, rows_in, rows_out)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What a package is made of besides its templates."""
+
+    captured: Captured
+    tables: TableFiles
+    sample: str
+
+
+def _pipeline(
+    what: Transform[..., Any] | Pipeline,
+    name: str,
+    sample: Sample,
+    source: Source | None,
+    sink: Sink | None,
+    dead_letters: DeadLetters | None,
+) -> Pipeline:
+    """Return the pipeline that is exported."""
+    if isinstance(what, Pipeline):
+        return replace(
+            what,
+            name=name or what.name,
+            inputs=(replace(what.input, source=source or what.input.source),),
+            sink=sink or what.sink,
+            dead_letters=dead_letters or what.dead_letters,
+        )
+    if sink is None:
+        message = f"{what.name} has nowhere to write to"
+        raise UsageError(message, hint='give a sink, such as sink=PostgresSink("…")')
+    name = name or what.name
+    if source is None:
+        from streamlab.connectors.kafka.source import KafkaSource
+
+        source = KafkaSource(sample.topic)
+    return Pipeline(
+        name=name,
+        inputs=(Input(source, sample.format, sample.schema),),
+        transforms=(what,),
+        sink=sink,
+        dead_letters=dead_letters or DeadLetters(file=Path(f"{name}.dead.jsonl")),
+    )
+
+
+def _require_usable(name: str) -> None:
+    """Refuse a name that no command and no module can have.
+
+    Raises:
+        UsageError: It is malformed, or belongs to something that is installed.
+    """
+    module = _module_name(name)
+    if not _NAME.fullmatch(name) or keyword.iskeyword(module):
+        message = f"{name!r} cannot name a package"
+        hint = "begin with a letter; use lower-case letters, digits, '-' and '_'"
+        raise UsageError(message, hint=hint)
+    owner = imports.distribution_of(module)
+    if module in sys.stdlib_module_names or owner not in {"", _project_name(name)}:
+        message = f"the name {name!r} belongs to the module of {owner or 'Python'}"
+        raise UsageError(message, hint="give another name: name=…")
+
+
+def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:
+    """Return what the package carries of the live objects.
+
+    Raises:
+        ExportRefused: Listing everything that cannot be carried.
+    """
+    captured = capture(pipeline.transforms)
+    files = gathered(pipeline.transforms, pipeline.folder)
+    problems = [*captured.problems, *files.problems, *_secrets(pipeline)]
+    if sample.frame.is_empty():
+        problems.append("the sample: it has no events; tap some first")
+    if problems:
+        listed = "\n".join(f"  - {problem}" for problem in problems)
+        raise ExportRefused(
+            f"the export of {pipeline.name} does not carry:\n{listed}",
+            hint="it carries functions, their imports, literal constants and static "
+            "tables",
+        )
+    words = f"{sample.frame.height:,} of topic {sample.topic}"
+    return _Parts(captured, files, words)
+
+
+def _secrets(pipeline: Pipeline) -> list[str]:
+    """Return the settings of connectors that must not be written, without values."""
+    found: list[str] = []
+    sections = {
+        "source": pipeline.input.source,
+        "sink": pipeline.sink,
+        "dead_letters": pipeline.dead_letters,
+    }
+    for section, connector in sections.items():
+        settings = file.settings_of(connector, pipeline.folder)
+        for name, value in _flattened(settings):
+            why = secrets.objection(name, value)
+            if why:
+                found.append(
+                    f"[{section}] {name}: {why}; put it into streamlab.toml or write "
+                    "${env:NAME}"
+                )
+    return found
+
+
+def _flattened(settings: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from value.items()
+        else:
+            yield name, value.as_posix() if isinstance(value, Path) else value
+
+
+def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
+    """Write everything but the sample into an empty folder."""
+    module = _module_name(pipeline.name)
+    words = Words(
+        name=pipeline.name,
+        project=_project_name(pipeline.name),
+        module=module,
+        functions=[one.name for one in pipeline.transforms],
+        requirements=_requirements(pipeline, parts.captured),
+        test_requirement=_own_requirement({"verify"}),
+        plan=str(plan(pipeline)),
+        picture=f"```mermaid\n{mermaid(pipeline)}```",
+        sample=parts.sample,
+    )
+    docstring = f"Transforms of the pipeline {pipeline.name}."
+    code = text_of(parts.captured, parts.tables.stems, docstring=docstring)
+    contents = {path: text.encode() for path, text in texts(words).items()}
+    contents[f"{module}/transform.py"] = code.encode()
+    for stem, table in parts.tables.files.items():
+        contents[f"{module}/tables/{stem}.parquet"] = table
+    for path, content in contents.items():
+        (made / path).parent.mkdir(parents=True, exist_ok=True)
+        (made / path).write_bytes(content)
+    functions = [f"{module}.transform:{one.name}" for one in pipeline.transforms]
+    file.save(pipeline, made / file.FILE_NAME, transforms=functions)
+
+
+def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
+    """Return what the package needs: this streamlab, and what its code imports."""
+    kinds = {
+        file.kind("source", pipeline.input.source),
+        file.kind("sink", pipeline.sink),
+    }
+    if pipeline.dead_letters.topic is not None:
+        kinds.add("kafka")
+    extras = {BUILT_IN[kind].extra for kind in kinds}
+    if any(one.pandas for one in pipeline.transforms):
+        extras.add("pandas")
+    others = {
+        imports.distribution_of(one.package)
+        for one in captured.imports
+        if one.package not in sys.stdlib_module_names
+    }
+    return [
+        _own_requirement({extra for extra in extras if extra}),
+        *(imports.requirement(name) for name in sorted(others - {DISTRIBUTION})),
+    ]
+
+
+def _own_requirement(extras: Collection[str]) -> str:
+    version = importlib.metadata.version(DISTRIBUTION)
+    chosen = f"[{','.join(sorted(extras))}]" if extras else ""
+    return f"{DISTRIBUTION}{chosen}=={version}"
+
+
+def _require_small(sample: Path) -> None:
+    size = sample.stat().st_size
+    if size > MAX_SAMPLE_BYTES:
+        message = (
+            f"the sample is {size / 2**20:.0f} MB as Parquet, more than "
+            f"{MAX_SAMPLE_BYTES // 2**20} MB"
+        )
+        raise ExportRefused(message, hint="tap fewer events, such as last=1000")
+
+
+def _module_name(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _project_name(name: str) -> str:
+    return name.replace("_", "-")
