@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from streamlab import export
     from streamlab.contracts import Field, Schema
     from streamlab.errors import StreamlabError
     from streamlab.observe.lag import lag
@@ -32,6 +33,7 @@ _WHERE = {
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
     "Transform": "streamlab.transforms.transform",
+    "export": "streamlab.export",
     "lag": "streamlab.observe.lag",
     "table": "streamlab.transforms.table",
     "transform": "streamlab.transforms.transform",
@@ -50,6 +52,7 @@ __all__ = [
     "Table",
     "Throughput",
     "Transform",
+    "export",
     "lag",
     "table",
     "transform",
@@ -59,11 +62,12 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used."""
-    try:
-        return getattr(importlib.import_module(_WHERE[name]), name)
-    except KeyError:
+    if name not in _WHERE:
         message = f"module 'streamlab' has no attribute {name!r}"
-        raise AttributeError(message) from None
+        raise AttributeError(message)
+    module = importlib.import_module(_WHERE[name])
+    # A package can be public as a whole: sl.export.write.
+    return module if _WHERE[name] == f"streamlab.{name}" else getattr(module, name)
 
 
 def __dir__() -> list[str]:
