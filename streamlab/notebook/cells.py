@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 from IPython.display import display
 
-from streamlab.contracts import Schema
 from streamlab.errors import StreamlabError
 from streamlab.notebook import failures, markup
 from streamlab.notebook.markup import Html
 from streamlab.notebook.session import Session
-from streamlab.sources import METADATA
 from streamlab.taps.sample import Sample
 from streamlab.transforms.evaluation import Evaluation, evaluate
 from streamlab.transforms.transform import Transform
@@ -66,7 +63,7 @@ def show(session: Session, transform: Transform[Any, Any]) -> None:
         )
         _display(markup.card(transform.name, markup.note(told)), told)
         return
-    display(evaluation)
+    display(evaluation)  # type: ignore[no-untyped-call]  # IPython's
 
 
 def evaluated(session: Session, transform: Transform[Any, Any]) -> Evaluation | None:
@@ -80,28 +77,23 @@ def evaluated(session: Session, transform: Transform[Any, Any]) -> Evaluation | 
         StreamlabError: The function fails.
     """
     name = session.chosen.get(transform) or transform.inputs[0]
-    found = _as_sample(session.namespace.get(name))
-    if found is None:
+    events = _events(session.namespace.get(name))
+    if events is None:
         return None
-    frame, schema = found
-    evaluation = evaluate(transform, frame, schema)
+    evaluation = evaluate(transform, events)
     session.evaluations[transform] = evaluation
     return evaluation
 
 
-def _as_sample(value: object) -> tuple[pl.DataFrame, Schema] | None:
-    """Return the events of a sample or of a frame, and their schema."""
-    if isinstance(value, Sample):
-        return value.frame, value.schema
+def _events(value: object) -> Sample | pl.DataFrame | None:
+    """Return a variable's value as events; None where it holds none."""
     if type(value).__module__.startswith("pandas"):
-        value = pl.from_pandas(value)  # type: ignore[call-overload]  # a frame, or refused next
+        converted = pl.from_pandas(cast("Any", value))
+        return converted if isinstance(converted, pl.DataFrame) else None
     if isinstance(value, pl.LazyFrame):
-        value = value.collect()
-    if not isinstance(value, pl.DataFrame):
-        return None
-    own = [name for name in value.columns if name not in METADATA]
-    return value, Schema.of(value.select(own).schema)
+        return value.collect()
+    return value if isinstance(value, Sample | pl.DataFrame) else None
 
 
 def _display(html: Html, plain: str) -> None:
-    display({"text/html": html, "text/plain": inspect.cleandoc(plain)}, raw=True)
+    display({"text/html": html, "text/plain": plain}, raw=True)  # type: ignore[no-untyped-call]  # IPython's

@@ -14,7 +14,7 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-from streamlab.notebook.magics import MAGICS, options_of, parser_of, run_of
+from streamlab.notebook.magics import MAGICS, named
 from streamlab.notebook.session import Session
 from streamlab.observe.workers import workers
 from streamlab.settings import Settings
@@ -53,16 +53,13 @@ def candidates(
     session: Session, name: str, before: list[str], fragment: str
 ) -> Iterable[str]:
     """Return the words that fit behind those of a magic's line."""
-    run = run_of(name)
-    options = options_of(run)
+    parser = named(name).parser
+    options = parser.options
     if before and (asked := options.get(before[-1])) and _takes_value(asked):
         return _values(session, asked)
     if fragment.startswith("-"):
         return [option for option in options if option.startswith("--")]
-    positional = next(
-        (a for a in parser_of(run)._actions if not a.option_strings),  # noqa: SLF001 -- argparse has no public list of them
-        None,
-    )
+    positional = next(iter(parser.positionals), None)
     if positional is None or (positional.nargs != "*" and _given(before, options)):
         return [option for option in options if option.startswith("--")]
     return _values(session, positional)

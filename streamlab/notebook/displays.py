@@ -23,16 +23,17 @@ from streamlab.pipelines.pipeline import Pipeline
 from streamlab.taps.sample import Sample
 from streamlab.transforms.evaluation import Evaluation
 from streamlab.transforms.transform import Transform
+from streamlab.transforms.verdicts import Kind, Verdict
 
 Shows: TypeAlias = tuple[Callable[[Any], Html], Callable[[Any], str]]
 
-VERDICT_MARKS = {
-    "shown": ("sl-good", "shown"),
-    "tested": ("sl-soft", "tested"),
-    "failed": ("sl-ill", "failed"),
-    "unknown": ("sl-soft", "unknown"),
+VERDICT_MARKS: dict[Kind, str] = {
+    "shown": "sl-good",
+    "tested": "sl-soft",
+    "failed": "sl-ill",
+    "unknown": "sl-soft",
 }
-"""Kind of a verdict → colour and word."""
+"""Kind of a verdict → its colour."""
 
 
 def table(session: Session) -> dict[type, Shows]:
@@ -40,7 +41,7 @@ def table(session: Session) -> dict[type, Shows]:
     return {
         Panel: (panel.static, panel.plain),
         Sample: (sample_html, sample_plain),
-        Evaluation: (evaluation_html, lambda shown: markup.visible(str(shown))),
+        Evaluation: (evaluation_html, evaluation_plain),
         Transform: (
             lambda shown: transform_html(shown, session),
             lambda shown: transform_plain(shown, session),
@@ -136,32 +137,52 @@ def _rejected(sample: Sample) -> list[Html]:
 
 
 def evaluation_html(evaluation: Evaluation) -> Html:
-    """Return an evaluation: output, figures, verdicts."""
-    facts = [
-        ("rows in", markup.count(evaluation.rows_in)),
-        ("rows out", markup.count(evaluation.rows_out)),
-        ("per million rows", markup.duration(evaluation.seconds_per_million)),
-    ]
+    """Return an evaluation: output, figures, schema, verdicts, cost."""
+    head = evaluation.head
+    on_head = "" if head is None else f", its first {markup.count(head)} events"
     return markup.card(
-        f"{evaluation.name}()",
-        markup.facts(facts),
+        f"{evaluation.name}() on {evaluation.sample}{on_head}",
+        markup.facts(_evaluation_facts(evaluation)),
         markup.frame(evaluation.output),
-        *(
-            _verdict(subject, verdict)
-            for subject, verdict in (
-                ("rows", evaluation.rows),
-                ("order", evaluation.order),
-            )
-        ),
+        _verdict("rows", evaluation.rows),
+        _verdict("order", evaluation.order),
+        _schema_line(evaluation),
     )
 
 
-def _verdict(subject: str, verdict: Any) -> Html:
-    colour, word = VERDICT_MARKS[verdict.kind]
+def _evaluation_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
+    facts = [
+        ("events in", markup.count(evaluation.rows_in)),
+        ("rows out", markup.count(evaluation.rows_out)),
+    ]
+    if evaluation.filtered is not None:
+        facts.append(("filtered", markup.count(evaluation.filtered)))
+    cost = markup.duration(evaluation.seconds_per_million)
+    facts.append(("per million events", cost))
+    if evaluation.conversion_seconds_per_million is not None:
+        pandas = markup.duration(evaluation.conversion_seconds_per_million)
+        facts.append(("of it for pandas", pandas))
+    return facts
+
+
+def _schema_line(evaluation: Evaluation) -> Html:
+    columns = [f"{name} {dtype}" for name, dtype in evaluation.schema.items()]
+    used = f"; uses {', '.join(evaluation.metadata)}" if evaluation.metadata else ""
+    return markup.note(f"schema: {', '.join(columns) or 'no columns'}{used}")
+
+
+def evaluation_plain(evaluation: Evaluation) -> str:
+    """Return an evaluation for a terminal."""
+    return markup.visible(f"{evaluation}\n{evaluation.output}")
+
+
+def _verdict(subject: str, verdict: Verdict) -> Html:
     return markup.element(
         "div",
         markup.element("span", subject, css="sl-mark"),
-        markup.element("span", word, css=f"sl-mark {colour}"),
+        markup.element(
+            "span", verdict.kind, css=f"sl-mark {VERDICT_MARKS[verdict.kind]}"
+        ),
         markup.element("span", verdict.message),
     )
 
@@ -178,7 +199,7 @@ def transform_plain(transform: Transform[Any, Any], session: Session) -> str:
     """Return the same for a terminal."""
     evaluation = session.evaluations.get(transform)
     if evaluation is not None:
-        return markup.visible(str(evaluation))
+        return evaluation_plain(evaluation)
     return f"transform {transform.name}(): {_not_yet(transform)}"
 
 

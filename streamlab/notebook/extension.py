@@ -9,7 +9,7 @@ from typing import Any
 from streamlab.notebook import completion, displays, rendering
 from streamlab.notebook.cells import CellWatch
 from streamlab.notebook.failures import Handler
-from streamlab.notebook.magics import MAGICS, run_of
+from streamlab.notebook.magics import MAGICS, named
 from streamlab.notebook.session import Session
 
 _KEPT_AS = "_streamlab_extension"
@@ -74,18 +74,18 @@ class Extension:
 
 
 def _magic(name: str, kind: str, session: Session) -> Any:
-    """Return the function that the shell calls; its help is that of the module."""
-    run = run_of(name)
+    """Return the function that the shell calls; its doc is the help."""
+    behind = named(name)
 
     def line_magic(line: str) -> Any:
-        return run(session, line, None)
+        return behind.run(session, line, None)
 
     def cell_magic(line: str, cell: str | None = None) -> Any:
-        return run(session, line, cell)
+        return behind.run(session, line, cell)
 
     magic = line_magic if kind == "line" else cell_magic
     magic.__name__ = name
-    magic.__doc__ = run.__doc__
+    magic.__doc__ = behind.parser.format_help()
     return magic
 
 

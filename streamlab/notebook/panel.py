@@ -113,7 +113,7 @@ def svg(panel: Panel) -> str:
     )
     names = list(dict.fromkeys(points["name"]))
     chart = (
-        alt.Chart(alt.Data(values=points.to_dicts()))
+        alt.Chart(points)
         .mark_line(strokeWidth=1.6)
         .encode(
             x=alt.X("s:Q", title="seconds before now"),

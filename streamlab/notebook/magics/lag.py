@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from IPython.core.magic_arguments import argument, magic_arguments
-
 from streamlab.notebook import panels
-from streamlab.notebook.magics import parsed
+from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.session import Session
 from streamlab.notebook.shown import shown
 from streamlab.observe.lag import LagWatch
@@ -13,15 +11,25 @@ from streamlab.observe.lag import LagWatch
 SETTLE_S = 1.2  # two readings, so that a headless run shows a time to drain
 
 
-@magic_arguments("lag")
-@argument("group", metavar="GROUP", help="name of a pipeline or of a consumer group")
-@argument("--profile", metavar="PROFILE", help="another profile than that of %%connect")
-def run(session: Session, line: str, _cell: str | None = None) -> object:
-    """Watch how far a pipeline is behind, and when it will have caught up.
+PARSER = MagicParser(
+    "%lag",
+    """\
+Watch how far a pipeline is behind, and when it will have caught up.
 
-    Offsets are looked up; the group is not joined.
-    """
-    arguments = parsed(run, line)
+Offsets are looked up; the group is not joined.
+""",
+)
+PARSER.add_argument(
+    "group", metavar="GROUP", help="name of a pipeline or of a consumer group"
+)
+PARSER.add_argument(
+    "--profile", metavar="PROFILE", help="another profile than that of %%connect"
+)
+
+
+def run(session: Session, line: str, _cell: str | None = None) -> object:
+    """Run the magic; see its parser for what it does."""
+    arguments = PARSER.of(line)
     profile = arguments.profile or session.profile
     watch = LagWatch(arguments.group, profile=profile)
     watch.sampler.start()

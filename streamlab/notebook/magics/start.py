@@ -7,12 +7,10 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
-from IPython.core.magic_arguments import argument, magic_arguments
-
 from streamlab.engines.local.process import WorkerHandle, start
 from streamlab.errors import StreamlabError
 from streamlab.notebook import destinations, panels
-from streamlab.notebook.magics import parsed
+from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
 from streamlab.notebook.shown import shown
@@ -22,29 +20,39 @@ from streamlab.transforms.transform import Transform
 SETTLE_S = 2.0
 
 
-@magic_arguments("start")
-@argument("transform", metavar="TRANSFORM", help="the transform to run")
-@argument(
+PARSER = MagicParser(
+    "%start",
+    """\
+Run a transform on live events, and return at once.
+
+Without a destination it is a preview: events are read as by a tap, the output
+stays in memory. With one, the captured code runs in a worker of its own, which
+ends with this kernel unless --detach is given.
+""",
+)
+PARSER.add_argument("transform", metavar="TRANSFORM", help="the transform to run")
+PARSER.add_argument(
     "--to",
     metavar="DESTINATION",
     help="table:NAME, topic:NAME or folder:PATH; without it, a preview",
 )
-@argument(
+PARSER.add_argument(
     "--key", default="", help="columns that name a row: a table is updated by key"
 )
-@argument(
+PARSER.add_argument(
     "--topic", metavar="TOPIC", default="", help="read this instead of its sample's"
 )
-@argument("--detach", action="store_true", help="let the worker outlive this kernel")
-@argument("--profile", metavar="PROFILE", help="another profile than that of %%connect")
-def run(session: Session, line: str, _cell: str | None = None) -> object:
-    """Run a transform on live events, and return at once.
+PARSER.add_argument(
+    "--detach", action="store_true", help="let the worker outlive this kernel"
+)
+PARSER.add_argument(
+    "--profile", metavar="PROFILE", help="another profile than that of %%connect"
+)
 
-    Without a destination it is a preview: events are read as by a tap, the output
-    stays in memory. With one, the captured code runs in a worker of its own, which
-    ends with this kernel unless --detach is given.
-    """
-    arguments = parsed(run, line)
+
+def run(session: Session, line: str, _cell: str | None = None) -> object:
+    """Run the magic; see its parser for what it does."""
+    arguments = PARSER.of(line)
     transform = session.transform(arguments.transform)
     if not arguments.to:
         return previewed(session, transform, topic=arguments.topic)

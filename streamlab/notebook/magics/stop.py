@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from IPython.core.magic_arguments import argument, magic_arguments
-
-from streamlab.notebook.magics import parsed
+from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.markup import duration
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
 
+PARSER = MagicParser(
+    "%stop",
+    "Stop live views, previews and workers; without a name, list them.",
+)
+PARSER.add_argument("names", metavar="RUNNING", nargs="*", help="what to stop")
+PARSER.add_argument(
+    "--all", action="store_true", help="stop everything that runs from here"
+)
 
-@magic_arguments("stop")
-@argument("names", metavar="RUNNING", nargs="*", help="what to stop")
-@argument("--all", action="store_true", help="stop everything that runs from here")
+
 def run(session: Session, line: str, _cell: str | None = None) -> Panel:
-    """Stop live views, previews and workers; without a name, list them."""
-    arguments = parsed(run, line)
+    """Run the magic; see its parser for what it does."""
+    arguments = PARSER.of(line)
     names = list(session.running()) if arguments.all else arguments.names
     for name in names:
         session.stop(name)

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from IPython.core.magic_arguments import argument, magic_arguments
-
-from streamlab.notebook.magics import MAGICS, run_of
+from streamlab.notebook.magics import MAGICS, named
+from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
 
+PARSER = MagicParser(
+    "%streamlab",
+    "Run one of the magics by name: %streamlab tap orders --last 10.",
+)
+PARSER.add_argument("command", metavar="COMMAND", nargs="?", help="which magic")
+PARSER.add_argument("rest", metavar="…", nargs="*", help="its arguments")
 
-@magic_arguments("streamlab")
-@argument("command", metavar="COMMAND", nargs="?", help="which magic")
-@argument("rest", metavar="…", nargs="*", help="its arguments")
+
 def run(session: Session, line: str, cell: str | None = None) -> Any:
-    """Run one of the magics by name: %streamlab tap orders --last 10."""
+    """Run the magic; see its parser for what it does."""
     name, _, rest = line.strip().partition(" ")
     if not name:
         return _overview()
-    return run_of(name)(session, rest, cell)
+    return named(name).run(session, rest, cell)
 
 
 def _overview() -> Panel:
-    commands = [name for name in MAGICS if name != "streamlab"]
+    parsers = [named(name).parser for name in MAGICS if name != "streamlab"]
     return Panel(
         title="streamlab",
-        facts={"commands": str(len(commands))},
+        facts={"commands": str(len(parsers))},
         columns=("magic", "what it does"),
-        rows=[(_spelled(name), _summary(name)) for name in commands],
+        rows=[(parser.prog, parser.summary) for parser in parsers],
         note="%NAME? shows the help of one",
     )
-
-
-def _spelled(name: str) -> str:
-    return f"%%{name}" if MAGICS[name] == "cell" else f"%{name}"
-
-
-def _summary(name: str) -> str:
-    return run_of(name).parser.description.splitlines()[0]  # type: ignore[attr-defined,no-any-return]  # magic_arguments put it there

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from IPython.core.magic_arguments import argument, magic_arguments
 
 from streamlab.errors import UsageError, first_line
 from streamlab.notebook import panels
-from streamlab.notebook.magics import parsed
+from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.session import Session
 from streamlab.notebook.shown import shown
 from streamlab.taps.sample import Sample
@@ -22,40 +21,64 @@ from streamlab.taps.sample import Sample
 SETTLE_S = 2.0
 
 
-@magic_arguments("tap")
-@argument("topic", metavar="TOPIC", help="the topic to read")
-@argument("--last", type=int, metavar="N", help="the last N events of all partitions")
-@argument("--since", metavar="WHEN", help="events since a time, or of the last 10m, 2h")
-@argument(
+PARSER = MagicParser(
+    "%tap",
+    """\
+Read a sample of a topic into a variable. It joins no group, commits nothing.
+
+The variable is named like the topic unless --as says otherwise. A transform
+whose parameter has that name is then shown at work on the sample.
+""",
+)
+PARSER.add_argument("topic", metavar="TOPIC", help="the topic to read")
+PARSER.add_argument(
+    "--last", type=int, metavar="N", help="the last N events of all partitions"
+)
+PARSER.add_argument(
+    "--since", metavar="WHEN", help="events since a time, or of the last 10m, 2h"
+)
+PARSER.add_argument(
     "--from",
     dest="from_offsets",
     metavar="OFFSETS",
     help="from these offsets, such as 0:100,1:250 (partition:offset)",
 )
-@argument("--key", help="only events with this key")
-@argument("--where", metavar="EXPR", help="only events that fit: \"pl.col('n') > 3\"")
-@argument(
+PARSER.add_argument("--key", help="only events with this key")
+PARSER.add_argument(
+    "--where", metavar="EXPR", help="only events that fit: \"pl.col('n') > 3\""
+)
+PARSER.add_argument(
     "--format",
     choices=["json", "string", "bytes"],
     default="json",
     help="how the values are written",
 )
-@argument("--schema", type=Path, metavar="FILE", help="a schema file; else inferred")
-@argument(
+PARSER.add_argument(
+    "--schema", type=Path, metavar="FILE", help="a schema file; else inferred"
+)
+PARSER.add_argument(
     "--rows", type=int, dest="max_rows", metavar="N", help="read at most N events"
 )
-@argument("--bytes", type=int, dest="max_bytes", metavar="N", help="at most N bytes")
-@argument("--seconds", type=float, dest="max_seconds", metavar="S", help="at most S s")
-@argument("--as", dest="variable", metavar="NAME", help="the variable to bind")
-@argument("--live", action="store_true", help="follow the topic in a live view")
-@argument("--profile", metavar="PROFILE", help="another profile than that of %%connect")
-def run(session: Session, line: str, _cell: str | None = None) -> object:
-    """Read a sample of a topic into a variable. It joins no group, commits nothing.
+PARSER.add_argument(
+    "--bytes", type=int, dest="max_bytes", metavar="N", help="at most N bytes"
+)
+PARSER.add_argument(
+    "--seconds", type=float, dest="max_seconds", metavar="S", help="at most S s"
+)
+PARSER.add_argument(
+    "--as", dest="variable", metavar="NAME", help="the variable to bind"
+)
+PARSER.add_argument(
+    "--live", action="store_true", help="follow the topic in a live view"
+)
+PARSER.add_argument(
+    "--profile", metavar="PROFILE", help="another profile than that of %%connect"
+)
 
-    The variable is named like the topic unless --as says otherwise. A transform
-    whose parameter has that name is then shown at work on the sample.
-    """
-    arguments = parsed(run, line)
+
+def run(session: Session, line: str, _cell: str | None = None) -> object:
+    """Run the magic; see its parser for what it does."""
+    arguments = PARSER.of(line)
     if arguments.live:
         return _followed(session, arguments)
     from streamlab.taps.tap import tap

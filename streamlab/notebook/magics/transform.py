@@ -7,24 +7,28 @@ from collections.abc import Callable
 from typing import Any
 
 from IPython.core.getipython import get_ipython
-from IPython.core.magic_arguments import argument, magic_arguments
 
 from streamlab.errors import UsageError
-from streamlab.notebook.magics import parsed
+from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.session import Session
 from streamlab.transforms.transform import Transform, transform
 
+PARSER = MagicParser(
+    "%%transform",
+    """\
+Make a transform of the last function in this cell, and show it at work.
 
-@magic_arguments("%transform")
-@argument("--on", metavar="SAMPLE", help="the sample to show it on")
-@argument("--live", action="store_true", help="show it on live events, too")
+The same as @sl.transform above the function in an ordinary cell, which is the
+better way: linters, formatters and type checkers skip cells of a magic.
+""",
+)
+PARSER.add_argument("--on", metavar="SAMPLE", help="the sample to show it on")
+PARSER.add_argument("--live", action="store_true", help="show it on live events, too")
+
+
 def run(session: Session, line: str, cell: str | None = None) -> object:
-    """Make a transform of the last function in this cell, and show it at work.
-
-    The same as @sl.transform above the function in an ordinary cell, which is the
-    better way: linters, formatters and type checkers skip cells of a magic.
-    """
-    arguments = parsed(run, line)
+    """Run the magic; see its parser for what it does."""
+    arguments = PARSER.of(line)
     if arguments.on and arguments.on not in session.namespace:
         session.sample(arguments.on)  # raises, with near names
     made = defined(session, cell or "")
@@ -61,7 +65,7 @@ def defined(session: Session, cell: str) -> Transform[Any, Any]:
 
 def _compiled(source: str, tree: ast.Module) -> Any:
     """Compile as the shell compiles a cell, so that the source is found again."""
-    shell = get_ipython()
+    shell: Any = get_ipython()
     name = shell.compile.cache(source, number=shell.execution_count, raw_code=source)
     return compile(tree, name, "exec", flags=shell.compile.flags, dont_inherit=True)
 

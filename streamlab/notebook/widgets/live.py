@@ -16,7 +16,7 @@ from streamlab.notebook.panel import Panel, content
 _HERE = Path(__file__).parent
 
 
-class LiveWidget(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget is untyped
+class LiveWidget(anywidget.AnyWidget):
     """Paints one panel after another; the points go as binary, not as text.
 
     Attributes:
