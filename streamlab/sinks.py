@@ -172,6 +172,19 @@ class Sink(ABC):
     def describe(self) -> str:
         """Return one line for the plan: ``postgres table delays (append, atomic)``."""
 
+    def stored(self, pipeline: str) -> Sequence[Progress] | None:
+        """Return the progress that this sink keeps of a pipeline, changing nothing.
+
+        Returns:
+            The progress of every task, none before the first run; None if this sink
+            keeps no progress and leaves it to the source.
+
+        Raises:
+            Unavailable: It cannot be reached now.
+        """
+        del pipeline
+        return None
+
     @property
     def keeps_order(self) -> bool:
         """Whether the order of rows within a partition matters to the target."""

@@ -34,6 +34,7 @@ from typing import Protocol, TypeAlias
 
 import polars as pl
 
+from streamlab.errors import UsageError
 from streamlab.positions import Position, Progress, Span, TopicPartition, joined
 
 METADATA_DTYPES: Mapping[str, pl.DataType] = {
@@ -280,6 +281,26 @@ class Reader(ABC):
         return None
 
 
+class SourcePositions(Protocol):
+    """Positions seen and set from outside, while no worker need be running."""
+
+    def incarnations(self) -> Mapping[str, str]:
+        """Return topic → its incarnation now."""
+
+    def locate(self, start: Start) -> Mapping[TopicPartition, Position]:
+        """Return where ``start`` points to in every partition."""
+
+    def stored(self) -> Mapping[TopicPartition, Progress]:
+        """Return the progress that the source keeps of the pipeline."""
+
+    def store(self, progress: Sequence[Progress]) -> None:
+        """Replace the progress that the source keeps.
+
+        Raises:
+            Fenced: A worker of the pipeline is running.
+        """
+
+
 class Source(ABC):
     """What to read. Subclasses are frozen dataclasses; their fields are settings."""
 
@@ -299,3 +320,16 @@ class Source(ABC):
     @abstractmethod
     def describe(self) -> str:
         """Return one line for the plan: ``kafka topic flights (json)``."""
+
+    def positions(self, pipeline: str) -> SourcePositions:
+        """Return where the pipeline stands in this source, for a look from outside.
+
+        Raises:
+            UsageError: The source cannot tell.
+            Unavailable: It cannot be reached.
+        """
+        message = (
+            f"{self.describe()} cannot tell the positions of {pipeline!r} "
+            "without being read"
+        )
+        raise UsageError(message)

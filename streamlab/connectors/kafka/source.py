@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from streamlab.connectors.kafka import connection
+from streamlab.connectors.kafka.positions import GroupPositions
 from streamlab.connectors.kafka.reader import KafkaReader
 from streamlab.connectors.kafka.topics import EARLIEST, check_start, describe
 from streamlab.sources import Listener, Reader, Source, Start
@@ -52,6 +53,16 @@ class KafkaSource(Source):
             start=self.start,
             listener=listener,
         )
+
+    def positions(self, pipeline: str) -> GroupPositions:
+        """Return where the pipeline's consumer group stands.
+
+        Raises:
+            UnknownName: The topic does not exist.
+            Unavailable: The broker does not answer.
+        """
+        group = self.group or f"streamlab.{pipeline}"
+        return GroupPositions(self.topic, group, self.profile)
 
     def describe(self) -> str:
         """Return one line for the plan."""

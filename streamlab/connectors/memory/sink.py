@@ -83,6 +83,12 @@ class MemorySink(Sink):
         """Return a writer to the target."""
         return MemoryWriter(self, context)
 
+    def stored(self, pipeline: str) -> Sequence[Progress] | None:
+        """Return the progress of a pipeline."""
+        if self.promise is not Guarantee.ATOMIC:
+            return None
+        return list(self.target.of(pipeline).values())
+
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"memory ({self.promise.value})"

@@ -183,7 +183,7 @@ class MemoryReader(Reader):
         point = self._topic.first if self._start == "earliest" else self._topic.end
         committed = self._topic.committed
         known = {p: committed[p] for p in partitions if p in committed}
-        start = {
+        start: dict[TopicPartition, Position] = {
             partition: 0 if committed else point(partition)
             for partition in self._topic.partitions
         }

@@ -117,6 +117,14 @@ def advance(
         )
 
 
+def of(connection: psycopg.Connection[Any], pipeline: str) -> list[Progress]:
+    """Return the progress of a pipeline; none where nothing was ever stored."""
+    found = connection.execute("SELECT to_regclass('streamlab.progress')").fetchone()
+    if found == (None,):
+        return []
+    return list(_stored(connection, pipeline).values())
+
+
 def _stored(connection: psycopg.Connection[Any], pipeline: str) -> dict[str, Progress]:
     rows = connection.execute(_SELECT, [pipeline]).fetchall()
     return {row[0]: _progress(row) for row in rows}

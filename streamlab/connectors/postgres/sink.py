@@ -11,6 +11,7 @@ import polars as pl
 import psycopg
 from psycopg import sql
 
+from streamlab import failpoints
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres import progress, table
 from streamlab.connectors.postgres.columns import CopyText
@@ -83,6 +84,15 @@ class PostgresSink(Sink):
         """Connect, and create or check the table."""
         return PostgresWriter(self, context)
 
+    def stored(self, pipeline: str) -> Sequence[Progress]:
+        """Return the progress of a pipeline from ``streamlab.progress``."""
+        address = database.find(self.profile, self.dsn)
+        with (
+            database.connect(address, f"streamlab {pipeline} position") as connection,
+            translation("reading the progress"),
+        ):
+            return progress.of(connection, pipeline)
+
     def describe(self) -> str:
         """Return one line for the plan."""
         key = f" by {', '.join(self.key)}" if self.key else ""
@@ -141,6 +151,7 @@ class PostgresWriter(Writer):
             with connection.transaction():
                 self._advance(connection, batch)
                 self._put(connection, batch.frame)
+                failpoints.passing("in-sink-transaction")
         except psycopg.Error as error:
             if not blames_rows(error):
                 raise translated(error, self._doing) from None

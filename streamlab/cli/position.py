@@ -1,0 +1,57 @@
+"""``streamlab position show|reset``: where a pipeline has read to."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+
+def add(name: str, parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    del name
+    parser.add_argument("action", choices=["show", "reset"])
+    parser.add_argument(
+        "pipeline", type=Path, help="a pipeline.toml, or the folder that holds one"
+    )
+    parser.add_argument(
+        "--to",
+        default="",
+        help="earliest, latest, a time such as 2013-01-01T05:00:00Z, or 0=100,1=250",
+    )
+    parser.add_argument("--yes", action="store_true", help="reset without asking")
+    parser.add_argument("--profile", default="", help="profile to connect with")
+
+
+def run(name: str, arguments: argparse.Namespace) -> int:
+    """Show the positions, or show what a reset does and do it when confirmed."""
+    del name
+    from streamlab.engines.local import position
+    from streamlab.errors import UsageError
+    from streamlab.pipelines.file import load
+
+    if arguments.profile:
+        os.environ["STREAMLAB_PROFILE"] = arguments.profile
+    pipeline = load(arguments.pipeline)
+    if arguments.action == "show":
+        print(f"{'partition':<30} {'position':>12} {'end':>12} {'epoch':>8}  kept by")
+        for place in position.places(pipeline):
+            epoch = place.progress.epoch if place.progress else "-"
+            where = "not begun" if place.position is None else place.position
+            print(
+                f"{place.partition!s:<30} {where!s:>12} {place.end!s:>12} "
+                f"{epoch!s:>8}  {place.keeper}"
+            )
+        return 0
+    if not arguments.to:
+        message = "a reset needs to know where to"
+        raise UsageError(message, hint="--to earliest|latest|TIME|0=100,1=250")
+    moves = position.planned(pipeline, arguments.to)
+    for move in moves:
+        print(move)
+    if not arguments.yes and input("reset? [y/N] ").strip().lower() != "y":
+        print("nothing was changed")
+        return 0
+    position.reset(pipeline, moves)
+    print("done; the next run reads on from there")
+    return 0

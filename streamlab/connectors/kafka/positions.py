@@ -1,0 +1,73 @@
+"""Where a consumer group stands in a topic, seen and set without reading the topic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import confluent_kafka as ck
+from confluent_kafka import KafkaException
+
+from streamlab.connectors.kafka import committed, connection, topics
+from streamlab.connectors.kafka.failures import kafka_error, translated
+from streamlab.positions import Progress, TopicPartition
+from streamlab.sources import Start
+
+
+class GroupPositions:
+    """See :class:`streamlab.sources.SourcePositions`."""
+
+    def __init__(self, topic: str, group: str, profile: str) -> None:
+        """Look the topic up.
+
+        Raises:
+            UnknownName: There is no such topic.
+            Unavailable: The broker does not answer.
+        """
+        self._client = connection.admin(profile)
+        self._topic = topics.describe(self._client, topic)
+        self._group = group
+        self._options = connection.client_options(profile)
+
+    def incarnations(self) -> Mapping[str, str]:
+        """Return the topic's incarnation now."""
+        return {self._topic.name: self._topic.incarnation}
+
+    def locate(self, start: Start) -> Mapping[TopicPartition, int]:
+        """Return the offset that ``start`` points to in each partition."""
+        return topics.starts(self._client, self._topic.partitions, start)
+
+    def stored(self) -> Mapping[TopicPartition, Progress]:
+        """Return the group's offsets with what we stored beside them."""
+        asked = [ck.TopicPartition(*partition) for partition in self._topic.partitions]
+        consumer = self._consumer()
+        try:
+            found = consumer.committed(asked, timeout=connection.REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            doing = f"asking for the offsets of group {self._group!r}"
+            raise translated(kafka_error(error), doing) from error
+        finally:
+            consumer.close()
+        return committed.from_kafka(found)
+
+    def store(self, progress: Sequence[Progress]) -> None:
+        """Set the group's offsets; the broker refuses while the group has members."""
+        consumer = self._consumer()
+        try:
+            consumer.commit(offsets=committed.to_kafka(progress), asynchronous=False)
+        except KafkaException as error:
+            doing = f"setting the offsets of group {self._group!r}"
+            raise translated(kafka_error(error), doing) from error
+        finally:
+            consumer.close()
+
+    def _consumer(self) -> Any:
+        """Return a client that carries the group's name and is no member of it."""
+        return connection.consumer(
+            {
+                **self._options,
+                "group.id": self._group,
+                "client.id": "streamlab-position",
+                "enable.auto.commit": False,
+            }
+        )
