@@ -45,6 +45,13 @@ def own_stack() -> Iterator[Callable[..., Stack]]:
         yield start
 
 
+@pytest.fixture
+def temporary_home() -> Iterator[Path]:
+    """Return an empty folder for a stack; what runs in it at the end is stopped."""
+    with _temporary_home() as home:
+        yield home
+
+
 @pytest.fixture(scope="session")
 def kafka_address(stack: Stack) -> str:
     """Return ``host:port`` of the shared broker."""

@@ -27,6 +27,7 @@ command that started it can end, be killed or live on, and leaves no zombie.
 
 
 _LOOK_EVERY_S = 0.02  # seconds
+_DEATH_PATIENCE_S = 10.0  # seconds, until a killed process has left the table
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,16 @@ def stop(process: psutil.Process, number: signal.Signals, patience_s: float) -> 
     _send(process, number)
     for each in family:  # a paused process acts on SIGKILL and on this one only
         _send(each, signal.SIGCONT)
-    for each in _left(family, patience_s):
-        _send(each, signal.SIGKILL)
-    _left(family, patience_s)
+    _kill(_left(family, patience_s))
+
+
+def kill(process: psutil.Process) -> None:
+    """End a process and all its children at once, and wait until they are gone.
+
+    Raises:
+        StackError: The process belongs to another user.
+    """
+    _kill(_family(process))
 
 
 def text_of(log: Path) -> str:
@@ -127,8 +135,12 @@ def text_of(log: Path) -> str:
 
 
 def last_lines(log: Path, most: int = 15) -> str:
-    """Return the end of a log file, or ``""`` where there is none."""
-    return "\n".join(text_of(log).splitlines()[-most:])
+    """Return the end of a log, or ``""``; without the frames of Java's traces.
+
+    Those push what happened out of sight, and mean nothing to whom it happened.
+    """
+    lines = text_of(log).splitlines()
+    return "\n".join([line for line in lines if line[:4] != "\tat "][-most:])
 
 
 def _family(process: psutil.Process) -> list[psutil.Process]:
@@ -150,6 +162,12 @@ def _left(family: Sequence[psutil.Process], patience_s: float) -> list[psutil.Pr
             break
         time.sleep(_LOOK_EVERY_S)
     return left
+
+
+def _kill(family: Sequence[psutil.Process]) -> None:
+    for each in family:
+        _send(each, signal.SIGKILL)
+    _left(family, _DEATH_PATIENCE_S)
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

@@ -118,7 +118,7 @@ class Server(ABC):
     def kill(self) -> None:
         """Kill the server as a power cut would, and wait until it is gone."""
         if process := self.process():
-            processes.stop(process, signal.SIGKILL, STOP_PATIENCE_S)
+            processes.kill(process)
 
     def pause(self) -> None:
         """Freeze the server: it keeps its connections and answers nothing."""
