@@ -19,7 +19,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--report",
         type=Path,
-        help="where the executed notebook goes; .streamlab/verify/NAME.ipynb if left out",
+        help="file for the executed notebook; .streamlab/verify/NAME.ipynb if left out",
     )
 
 

@@ -237,6 +237,7 @@ def _flattened(settings: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
     """Write everything but the sample into an empty folder."""
     module = _module_name(pipeline.name)
+    here = f"{pipeline.folder.resolve().as_posix()}/"  # no path of this machine
     words = Words(
         name=pipeline.name,
         project=_project_name(pipeline.name),
@@ -244,8 +245,8 @@ def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
         functions=[one.name for one in pipeline.transforms],
         requirements=_requirements(pipeline, parts.captured),
         test_requirement=_own_requirement({"verify"}),
-        plan=str(plan(pipeline)),
-        picture=f"```mermaid\n{mermaid(pipeline)}```",
+        plan=str(plan(pipeline)).replace(here, ""),
+        picture=f"```mermaid\n{mermaid(pipeline).replace(here, '')}```",
         sample=parts.sample,
     )
     docstring = f"Transforms of the pipeline {pipeline.name}."

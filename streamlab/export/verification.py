@@ -144,7 +144,7 @@ def verify(folder: Path | str, *, scripts: Path | str = "") -> Verification:
 
 
 def _installed_command(package: Package, scripts: Path | str) -> Path:
-    folder = Path(scripts) if str(scripts) else Path(sysconfig.get_path("scripts"))
+    folder = Path(str(scripts) or sysconfig.get_path("scripts")).resolve()
     command = folder / package.command
     if not command.exists():
         message = f"the command {package.command!r} is not installed in {folder}"

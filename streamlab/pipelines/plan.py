@@ -120,7 +120,10 @@ def _lines(pipeline: Pipeline, prepared: Prepared) -> Iterator[tuple[str, str]]:
     yield "reads", f"{stream.source.describe()}, format {stream.format}"
     yield "events", _columns(stream.schema.dtypes)
     for transform in pipeline.transforms:
-        tables = [f"{name} ({table})" for name, table in transform.tables.items()]
+        tables = [
+            f"{name} ({table.path.name if table.path else table})"
+            for name, table in transform.tables.items()
+        ]
         joined = f" with {', '.join(tables)}" if tables else ""
         yield "transform", f"{transform.name}{joined}"
     if prepared.metadata:
