@@ -29,7 +29,7 @@ from demo.report import Report
 HOME = Path(".streamlab/demo").resolve()
 SOURCE = Path("notebooks/01_delayed_flights.py")
 PACKAGE = Path("pipelines/delayed_flights")
-PIPELINES_OF_THE_NOTEBOOK = {"streamlab.delayed_to_kafka"}
+PIPELINES_OF_THE_NOTEBOOK = {"streamlab.long_haul"}
 BYSTANDER = "bystander"
 BYSTANDER_AT = 1_000
 KILL_AFTER = 0.2
