@@ -48,7 +48,11 @@ class Launch:
 
 
 def spawn(launch: Launch) -> psutil.Process:
-    """Start a server in a session of its own and return its process at once."""
+    """Start a server in a session of its own and return its process at once.
+
+    Raises:
+        psutil.NoSuchProcess: It ended before it could be looked at.
+    """
     with launch.log.open("wb") as log:
         said = subprocess.run(
             ["/bin/sh", "-c", _DETACH, "sh", *launch.command],

@@ -21,6 +21,7 @@ Tell: TypeAlias = Callable[[str], None]
 START_PATIENCE_S = 90.0  # seconds; a fresh start takes 3, a busy laptop many more
 STOP_PATIENCE_S = 20.0  # seconds
 _LOOK_EVERY_S = 0.05  # seconds
+_DIED = "died while it started"
 LOOPBACK = "127.0.0.1"
 
 
@@ -88,9 +89,16 @@ class Server(ABC):
         return processes.find(self.is_own)
 
     def launch(self, tell: Tell = lambda _: None) -> psutil.Process:
-        """Start the server and return before it is ready."""
+        """Start the server and return before it is ready.
+
+        Raises:
+            StackError: It died at once, or what it needs cannot be had.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
-        return processes.spawn(self.prepare(tell))
+        try:
+            return processes.spawn(self.prepare(tell))
+        except psutil.NoSuchProcess:
+            raise self._failed(_DIED) from None
 
     def wait(self, process: psutil.Process) -> None:
         """Wait until the server, started as ``process``, serves clients.
@@ -101,7 +109,7 @@ class Server(ABC):
         give_up = time.monotonic() + START_PATIENCE_S
         while not self.is_ready():
             if not processes.alive(process):
-                raise self._failed("died while it started")
+                raise self._failed(_DIED)
             if time.monotonic() > give_up:
                 raise self._failed(f"was not ready after {START_PATIENCE_S:.0f} s")
             time.sleep(_LOOK_EVERY_S)

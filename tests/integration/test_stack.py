@@ -226,7 +226,7 @@ def test_a_server_that_cannot_start_is_reported_with_its_log(own_stack):
     local_stack.down(running.home)
     ids = running.server("kafka").folder / "data" / "meta.properties"
     ids.write_text(ids.read_text().replace("node.id=1", "node.id=7"))
-    with pytest.raises(StackError, match="(?s)died while it started.*node id 7"):
+    with pytest.raises(StackError, match=r"(?s)died while it started.*node id 7"):
         local_stack.up(running.home)
     assert our_processes(running.home) == []
 

@@ -45,7 +45,7 @@ def test_a_server_is_nobodys_child(launch):
 def test_what_it_prints_is_in_its_log(launch):
     """Both outputs go to the log; a new start replaces the old text."""
     for word in ("one", "two"):
-        described = launch(f"echo {word}; echo error-{word} >&2")
+        described = launch(f"echo {word}; echo error-{word} >&2; sleep 0.2")
         process = processes.spawn(described)
         until(lambda process=process: not processes.alive(process))
     assert processes.last_lines(described.log) == "two\nerror-two"
@@ -54,7 +54,7 @@ def test_what_it_prints_is_in_its_log(launch):
 def test_only_harmless_variables_are_passed_on(launch, monkeypatch):
     """A secret of our environment does not reach a server."""
     monkeypatch.setenv("KAFKA_PASSWORD", "S3cr3tPw")
-    described = launch("env")
+    described = launch("env; sleep 0.2")
     process = processes.spawn(described)
     until(lambda: not processes.alive(process))
     assert "PATH=" in described.log.read_text()

@@ -6,9 +6,11 @@ import stat
 
 import pytest
 
+from streamlab.errors import StackError
 from streamlab.stack import account
 from streamlab.stack.kafka import Kafka
 from streamlab.stack.postgres import Postgres
+from streamlab.stack.processes import Launch
 from streamlab.stack.record import Record
 
 
@@ -47,6 +49,14 @@ def test_the_dsn_has_no_password(tmp_path):
     server = Postgres(tmp_path / "a b&c", {"port": 3})
     assert server.access["dsn"].endswith("/a%20b%26c/pgpass")
     assert ":3/postgres?passfile=/" in server.access["dsn"]
+
+
+def test_a_program_that_ends_at_once_is_reported(kafka, monkeypatch):
+    """A start that fails before anybody could look is told with its log."""
+    launch = Launch(("no-such-program",), folder=kafka.folder, log=kafka.log)
+    monkeypatch.setattr(kafka, "prepare", lambda _: launch)
+    with pytest.raises(StackError, match=r"(?s)kafka died .*no-such-program"):
+        kafka.wait(kafka.launch())
 
 
 def test_the_record_is_for_its_owner_only(tmp_path):
