@@ -111,7 +111,7 @@ class _WithoutAliases(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
+            event = self.peek_event()  # type: ignore[no-untyped-call]  # no stub
             raise yaml.composer.ComposerError(
                 None, None, "aliases are not read, write it out", event.start_mark
             )

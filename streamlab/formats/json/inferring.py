@@ -1,0 +1,125 @@
+"""A schema from a sample of values, worked out once and then fixed."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+
+from streamlab.contracts import Field, Schema
+from streamlab.errors import SchemaError
+from streamlab.formats.json.dtypes import parts
+from streamlab.formats.json.judging import NotJson, parse, without_mark
+
+NOTHING = pl.Null()
+"""The type of a column of which no value has been seen yet."""
+
+INTEGERS = (pl.Int64(), pl.Int128())
+INT64 = range(-(2**63), 2**63)
+
+
+def infer(values: Sequence[bytes | None]) -> Schema:
+    """Return the schema that all values of a sample fit, with all fields optional.
+
+    Integers are Int64, or Int128 where one does not fit; with fractions among them
+    Float64. Texts stay String, also where they look like times. A column of which no
+    value was seen is String. Values that are no JSON object are left out: they would
+    be dead letters.
+
+    Raises:
+        SchemaError: There is no JSON object, or two do not agree on a type.
+    """
+    objects = [found for found in map(_object, values) if found is not None]
+    if not objects:
+        raise SchemaError(
+            f"no schema can be inferred: none of {len(values)} values is a JSON object",
+            hint="give a schema, or use format 'string' or 'bytes'",
+        )
+    seen = _fields(
+        ((key, value) for each in objects for key, value in each.items()), ""
+    )
+    if not seen:
+        raise SchemaError(
+            "no schema can be inferred: the JSON objects have no fields",
+            hint="give a schema",
+        )
+    return Schema(tuple(Field(name, _settled(dtype)) for name, dtype in seen.items()))
+
+
+def _object(value: bytes | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        found = parse(without_mark(value))
+    except NotJson:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _fields(pairs: Iterable[tuple[str, Any]], path: str) -> dict[str, pl.DataType]:
+    """Return the type of each key, in the order in which they were first seen."""
+    seen: dict[str, pl.DataType] = {}
+    for key, value in pairs:
+        place = f"{path}.{key}" if path else key
+        seen[key] = _merged(seen.get(key, NOTHING), _type(value, place), place)
+    return seen
+
+
+def _type(value: Any, path: str) -> pl.DataType:
+    if isinstance(value, dict):
+        return pl.Struct(_fields(value.items(), path))
+    if isinstance(value, list):
+        inner = (_type(each, f"{path}[]") for each in value)
+        merge = functools.partial(_merged, path=f"{path}[]")
+        return pl.List(functools.reduce(merge, inner, NOTHING))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return pl.Int64() if value in INT64 else pl.Int128()
+    leaves = {bool: pl.Boolean(), float: pl.Float64(), str: pl.String()}
+    return leaves.get(type(value), NOTHING)
+
+
+def _merged(one: pl.DataType, other: pl.DataType, path: str) -> pl.DataType:
+    """Return the type that values of both types fit.
+
+    Raises:
+        SchemaError: There is none.
+    """
+    if one == other or other == NOTHING:
+        return one
+    if one == NOTHING:
+        return other
+    if isinstance(one, pl.Struct) and isinstance(other, pl.Struct):
+        return _merged_structs(one, other, path)
+    if isinstance(one, pl.List) and isinstance(other, pl.List):
+        [(_, left)], [(_, right)] = parts(one), parts(other)
+        return pl.List(_merged(left, right, f"{path}[]"))
+    if one in INTEGERS and other in INTEGERS:
+        return pl.Int128()
+    if {one, other} <= {*INTEGERS, pl.Float64()}:
+        return pl.Float64()
+    raise SchemaError(
+        f"values do not agree on column {path!r}: it is {one} in one and {other} in "
+        "another",
+        hint="declare its type in a schema file; values of another type then become "
+        "dead letters",
+    )
+
+
+def _merged_structs(one: pl.Struct, other: pl.Struct, path: str) -> pl.Struct:
+    merged = {place[1:]: dtype for place, dtype in parts(one)}
+    for place, dtype in parts(other):
+        name = place[1:]
+        merged[name] = _merged(merged.get(name, NOTHING), dtype, path + place)
+    return pl.Struct(merged)
+
+
+def _settled(dtype: pl.DataType) -> pl.DataType:
+    """Return the type with String where nothing was seen."""
+    if isinstance(dtype, pl.List):
+        [(_, inner)] = parts(dtype)
+        return pl.List(_settled(inner))
+    if isinstance(dtype, pl.Struct):
+        return pl.Struct({place[1:]: _settled(inner) for place, inner in parts(dtype)})
+    return pl.String() if dtype == NOTHING else dtype
