@@ -6,8 +6,10 @@ values of a million take 0.05 s, where a Python loop takes several times that.
 
 from __future__ import annotations
 
+import gc
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
@@ -53,6 +55,23 @@ class MessageOrigins:
     def headers(self, row: int) -> Headers:
         """Return the headers of one message."""
         return cast("Headers", self._messages[row].headers() or ())
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep Python's cycle collector out while messages are taken.
+
+    Each message is an object that the collector tracks, so it would run dozens of
+    times while a batch is taken, and look at all of it: a third of the time of a read.
+    Messages hold no cycles; they go when the batch goes.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def values(messages: Sequence[Message]) -> list[bytes | None]:

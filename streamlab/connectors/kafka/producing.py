@@ -9,14 +9,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import KafkaError, KafkaException, Message
 
 from streamlab.connectors.kafka import connection
-from streamlab.connectors.kafka.failures import translated
+from streamlab.connectors.kafka.failures import kafka_error, translated
 from streamlab.errors import ConnectorError, Refused, RowsRefused, Unavailable
 from streamlab.formats import Format
 from streamlab.positions import Progress
 from streamlab.sinks import SinkBatch, Writer
+from streamlab.sources import Headers
+
+OPTIONS: Mapping[str, object] = {
+    "enable.idempotence": True,
+    "acks": "all",
+    # As Java clients place keys; librdkafka's own default places them elsewhere.
+    "partitioner": "murmur2_random",
+    "compression.type": "lz4",
+    # Rows of an epoch are produced in one go, so waiting for company gains little.
+    "linger.ms": 1,
+    "queue.buffering.max.messages": 200_000,
+    "queue.buffering.max.kbytes": 131_072,
+    # While the broker is away messages wait; giving up on some would lose order.
+    "message.timeout.ms": 0,
+    "delivery.report.only.error": True,
+    "socket.timeout.ms": 10_000,
+    "allow.auto.create.topics": False,
+}
 
 FLUSH_S = 5.0
 """How long an epoch waits for its acknowledgements before the broker counts as away."""
@@ -31,8 +49,11 @@ ROW_ERRORS = {
 }
 """Refusals of one message that say nothing about its neighbours."""
 
-Record = tuple[bytes | None, bytes]
+Record = tuple[bytes | None, bytes | None]
 """Key and value."""
+
+Letter = tuple[bytes | None, bytes | None, Headers]
+"""Key, value and headers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +89,7 @@ def check_sizes(records: Sequence[Record], most: int) -> None:
     room = most - OVERHEAD_BYTES
     too_large = {
         row: f"the message has {size} bytes, the topic takes {room}"
-        for row, size in enumerate(len(v) + len(k or b"") for k, v in records)
+        for row, size in enumerate(len(v or b"") + len(k or b"") for k, v in records)
         if size > room
     }
     if too_large:
@@ -102,9 +123,20 @@ class Outbox:
             try:
                 produce(topic, value, key)
             except BufferError:
-                if not self._made_room(record):
+                try:
+                    self._produce_one(topic, key, value)
+                except Unavailable:
                     return itertools.chain([record], left)
         return iter(())
+
+    def send_letters(self, letters: Iterable[Letter], topic: str = "") -> None:
+        """Produce records with headers, to another topic if one is named.
+
+        Raises:
+            Unavailable: There is no room; nothing can be sent now.
+        """
+        for key, value, headers in letters:
+            self._produce_one(topic or self._topic, key, value, list(headers))
 
     def flush(self, records: Sequence[Record]) -> None:
         """Wait until all that was sent is acknowledged.
@@ -141,17 +173,27 @@ class Outbox:
         self.producer.flush(0)
         self.producer.close()
 
-    def _made_room(self, record: Record) -> bool:
+    def _produce_one(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes | None]] | None = None,
+    ) -> None:
+        """Produce one record, waiting for room in the queue."""
         until = time.monotonic() + FLUSH_S
-        key, value = record
-        while time.monotonic() < until:
-            self.producer.poll(0.01)
+        while True:
             try:
-                self.producer.produce(self._topic, value, key)
-            except BufferError:
-                continue
-            return True
-        return False
+                self.producer.produce(topic, value, key, headers=headers)
+            except BufferError as error:
+                if time.monotonic() > until:
+                    raise self.away("the queue is full") from error
+                self.producer.poll(0.01)
+            except KafkaException as error:
+                doing = f"writing topic {topic!r}"
+                raise translated(kafka_error(error), doing) from error
+            else:
+                return
 
     def _failure(
         self,
@@ -162,7 +204,7 @@ class Outbox:
         reasons: dict[Record, str] = {}
         for error, key, value in failed:
             if error.code() in ROW_ERRORS:
-                reasons[(key, value or b"")] = ROW_ERRORS[error.code()]
+                reasons[(key, value)] = ROW_ERRORS[error.code()]
             elif error.code() != KafkaError._INVALID_DIFFERENT_RECORD:
                 return translated(error, f"writing topic {self._topic!r}")
         if not reasons:

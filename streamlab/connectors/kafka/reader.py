@@ -208,9 +208,10 @@ class KafkaReader(Reader):
 
     def _consume(self, count: int, timeout_s: float) -> list[Message]:
         try:
-            taken: list[Message] = self._turns.read(
-                lambda: self._consumer.consume(count, timeout_s)
-            )
+            with messages.uncollected():
+                taken: list[Message] = self._turns.read(
+                    lambda: self._consumer.consume(count, timeout_s)
+                )
         except KafkaException as error:
             raise translated(kafka_error(error), self._doing("reading")) from error
         return taken
@@ -437,9 +438,12 @@ class KafkaReader(Reader):
         if now - self._ends_at < ENDS_EVERY_S:
             return
         self._ends_at = now
+        # A partition that was not fetched from yet has no known end: leave it out.
         self._ends = {
-            partition: max(position, self._cached_end(partition))
+            partition: max(position, end)
             for partition, position in self._positions.items()
+            for end in [self._cached_end(partition)]
+            if end >= 0
         }
 
     def _cached_end(self, partition: TopicPartition) -> int:

@@ -9,29 +9,17 @@ import polars as pl
 
 from streamlab import formats
 from streamlab.connectors.kafka import connection, topics
-from streamlab.connectors.kafka.producing import Encoding, MessageWriter, Outbox
+from streamlab.connectors.kafka.producing import (
+    OPTIONS,
+    Encoding,
+    MessageWriter,
+    Outbox,
+)
 from streamlab.errors import SchemaError, UnknownName
 from streamlab.sinks import Guarantee, Sink, SinkContext, Writer
 
 KEY_COLUMN = "_key"
 """Where a frame has it, its bytes are the message's key and no part of the value."""
-
-OPTIONS: Mapping[str, object] = {
-    "enable.idempotence": True,
-    "acks": "all",
-    # As Java clients place keys; librdkafka's own default places them elsewhere.
-    "partitioner": "murmur2_random",
-    "compression.type": "lz4",
-    # Rows of an epoch are produced in one go, so waiting for company gains little.
-    "linger.ms": 1,
-    "queue.buffering.max.messages": 200_000,
-    "queue.buffering.max.kbytes": 131_072,
-    # While the broker is away messages wait; giving up on some would lose order.
-    "message.timeout.ms": 0,
-    "delivery.report.only.error": True,
-    "socket.timeout.ms": 10_000,
-    "allow.auto.create.topics": False,
-}
 
 
 @dataclass(frozen=True)
