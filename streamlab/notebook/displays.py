@@ -13,13 +13,17 @@ import polars as pl
 
 from streamlab.connectors.kafka.connection import Cluster
 from streamlab.contracts import Schema
+from streamlab.errors import StreamlabError
+from streamlab.export import Exported, Verification
 from streamlab.notebook import markup, panel, panels
 from streamlab.notebook.markup import Html
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
 from streamlab.observe.lag import LagReading
 from streamlab.observe.status import WorkerStatus
+from streamlab.pipelines.picture import svg
 from streamlab.pipelines.pipeline import Pipeline
+from streamlab.pipelines.plan import plan
 from streamlab.taps.sample import Sample
 from streamlab.transforms.evaluation import Evaluation
 from streamlab.transforms.transform import Transform
@@ -47,7 +51,9 @@ def table(session: Session) -> dict[type, Shows]:
             lambda shown: transform_plain(shown, session),
         ),
         Schema: _by_panel(schema_panel),
-        Pipeline: (pipeline_html, pipeline_plain),
+        Pipeline: (pipeline_html, lambda shown: panel.plain(pipeline_panel(shown))),
+        Exported: (told_html, told_plain),
+        Verification: (told_html, told_plain),
         LagReading: _by_panel(lag_panel),
         WorkerStatus: _by_panel(status_panel),
         Cluster: _by_panel(cluster_panel),
@@ -141,7 +147,7 @@ def evaluation_html(evaluation: Evaluation) -> Html:
     head = evaluation.head
     on_head = "" if head is None else f", its first {markup.count(head)} events"
     return markup.card(
-        f"{evaluation.name}() on {evaluation.sample}{on_head}",
+        f"{evaluation.name} on {evaluation.sample}{on_head}",
         markup.facts(_evaluation_facts(evaluation)),
         markup.frame(evaluation.output),
         _verdict("rows", evaluation.rows),
@@ -184,6 +190,7 @@ def _verdict(subject: str, verdict: Verdict) -> Html:
             "span", verdict.kind, css=f"sl-mark {VERDICT_MARKS[verdict.kind]}"
         ),
         markup.element("span", verdict.message),
+        css="sl-verdict",
     )
 
 
@@ -221,17 +228,31 @@ def schema_panel(schema: Schema) -> Panel:
 
 
 def pipeline_html(pipeline: Pipeline) -> Html:
-    """Return a pipeline as its plan."""
-    return markup.card(
-        f"pipeline {pipeline.name}", markup.element("pre", pipeline_plain(pipeline))
+    """Return a pipeline as a picture and its plan."""
+    picture = Html(markup.visible(svg(pipeline)))
+    return markup.joined([picture, panel.static(pipeline_panel(pipeline))])
+
+
+def pipeline_panel(pipeline: Pipeline) -> Panel:
+    """Return a pipeline's plan, or why it cannot run."""
+    title = f"pipeline {pipeline.name}"
+    try:
+        return panels.of_plan(plan(pipeline), title=title)
+    except StreamlabError as error:
+        return Panel(title=f"{title} cannot run", facts={}, note=str(error))
+
+
+def told_html(told: object) -> Html:
+    """Return what a value says of itself."""
+    title, _, rest = str(told).partition("\n")
+    return (
+        markup.card(title, markup.element("pre", rest)) if rest else markup.card(title)
     )
 
 
-def pipeline_plain(pipeline: Pipeline) -> str:
-    """Return a pipeline's plan as text."""
-    from streamlab.pipelines import plan
-
-    return markup.visible(plan.text(pipeline))
+def told_plain(told: object) -> str:
+    """Return the same for a terminal."""
+    return markup.visible(str(told))
 
 
 def lag_panel(reading: LagReading) -> Panel:

@@ -226,6 +226,7 @@ def plain_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     )
 
 
+# JupyterLab sets tables in outputs to the right and stripes them, hence !important.
 STYLE = """
 .streamlab { font: 13px/1.45 var(--jp-ui-font-family, system-ui, sans-serif);
   color: var(--jp-content-font-color1, inherit); margin: 4px 0 8px;
@@ -239,15 +240,17 @@ STYLE = """
 .streamlab .sl-scroll { overflow-x: auto; margin: 5px 0; max-width: 100%; }
 .streamlab table { border-collapse: collapse; margin: 0; border: none;
   font-size: 12px; font-variant-numeric: tabular-nums; }
-.streamlab th, .streamlab td { text-align: left; padding: 3px 12px 3px 0;
+.streamlab tr { background: none !important; }
+.streamlab th, .streamlab td { text-align: left !important; padding: 3px 12px 3px 0;
   border: none; border-bottom: 1px solid rgba(128,128,128,.22); background: none;
   white-space: pre; max-width: 420px; overflow: hidden; text-overflow: ellipsis;
   vertical-align: top; }
 .streamlab th { font-weight: 600; opacity: .75; }
-.streamlab th.n, .streamlab td.n { text-align: right; }
+.streamlab th.n, .streamlab td.n { text-align: right !important; }
 .streamlab td.sl-null::after { content: "∅"; opacity: .35; }
 .streamlab pre { white-space: pre-wrap; font-size: 12px; margin: 4px 0; }
-.streamlab .sl-mark { display: inline-block; min-width: 5.2em; font-weight: 600; }
+.streamlab .sl-verdict { display: flex; gap: 8px; }
+.streamlab .sl-mark { flex: none; width: 4.6em; font-weight: 600; }
 .streamlab .sl-good { color: #2e8b57; } .streamlab .sl-soft { color: #b7791f; }
 .streamlab .sl-ill { color: #d1495b; }
 .streamlab img { max-width: 100%; height: auto; display: block; margin: 6px 0; }

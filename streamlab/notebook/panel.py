@@ -69,7 +69,7 @@ def content(panel: Panel) -> dict[str, Any]:
 
 def static(panel: Panel) -> Html:
     """Return the panel as a table and a picture."""
-    parts = [markup.facts((label, value) for label, value in panel.facts.items())]
+    parts = [markup.facts(panel.facts.items())] if panel.facts else []
     if any(len(points) > 1 for points in panel.lines.values()):
         parts.append(_picture(panel))
     if panel.columns:
@@ -82,7 +82,7 @@ def static(panel: Panel) -> Html:
 def plain(panel: Panel) -> str:
     """Return the panel for a terminal."""
     figures = ", ".join(f"{value} {label}" for label, value in panel.facts.items())
-    parts = [f"{panel.title}: {figures}"]
+    parts = [f"{panel.title}: {figures}" if figures else panel.title]
     if panel.columns:
         parts.append(markup.plain_table(panel.columns, panel.rows))
     return "\n".join([*parts, panel.note] if panel.note else parts)

@@ -12,6 +12,7 @@ from streamlab.notebook.panel import Panel
 from streamlab.notebook.preview import Preview
 from streamlab.observe.lag import SECOND_MS, LagReading, LagWatch
 from streamlab.observe.throughput import Throughput
+from streamlab.pipelines.plan import Plan
 from streamlab.taps.live import LiveTap
 
 MAX_LINES = 7
@@ -69,7 +70,8 @@ def lag_rows(reading: LagReading) -> Sequence[Sequence[object]]:
 
 
 def _lag_lines(readings: Sequence[LagReading]) -> Mapping[str, Sequence[float]]:
-    partitions = readings[-1].frame.select("topic", "partition").rows()
+    known = readings[-1].frame.filter(pl.col("lag").is_not_null())
+    partitions = known.select("topic", "partition").rows()
     if len(partitions) > MAX_LINES:
         return {"all partitions": [float(reading.total) for reading in readings]}
     lines: dict[str, list[float]] = {
@@ -139,6 +141,22 @@ def of_preview(name: str, preview: Preview) -> Panel:
     problem = preview.error
     shown = of_events(f"preview of {name}()", output, facts)
     return replace(shown, note=str(problem)) if problem else shown
+
+
+def of_plan(plan: Plan, *, title: str, note: str = "") -> Panel:
+    """Return what a pipeline would do, and what may surprise."""
+    warned = [("warning", warning) for warning in plan.warnings]
+    return Panel(
+        title=title,
+        facts={},
+        columns=("part", "plan"),
+        rows=[
+            (subject if at == 0 else "", line)
+            for subject, text in (*plan.lines, *warned)
+            for at, line in enumerate(text.splitlines())
+        ],
+        note=note,
+    )
 
 
 def of_events(title: str, frame: pl.DataFrame, facts: Mapping[str, str]) -> Panel:

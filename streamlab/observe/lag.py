@@ -138,6 +138,23 @@ def lag(pipeline_or_group: str, *, profile: str = "") -> LagReading:
         offsets.close()
 
 
+def group_names(profile: str = "") -> list[str]:
+    """Return the pipelines and consumer groups that :func:`lag` can be asked about.
+
+    Raises:
+        Unavailable: The broker does not answer.
+    """
+    offsets = GroupOffsets(profile)
+    try:
+        return _asked_for(offsets.groups())
+    finally:
+        offsets.close()
+
+
+def _asked_for(groups: Iterable[str]) -> list[str]:
+    return [name.removeprefix(GROUP_PREFIX) for name in groups]
+
+
 def group_named(pipeline_or_group: str, offsets: Offsets) -> str:
     """Return the consumer group of a pipeline, or the group of that very name.
 
@@ -148,11 +165,10 @@ def group_named(pipeline_or_group: str, offsets: Offsets) -> str:
     for candidate in (GROUP_PREFIX + pipeline_or_group, pipeline_or_group):
         if candidate in known:
             return candidate
-    names = [name.removeprefix(GROUP_PREFIX) for name in known]
     raise UnknownName(
         "pipeline or consumer group",
         pipeline_or_group,
-        names,
+        _asked_for(known),
         hint="a group appears when its worker first runs",
     )
 

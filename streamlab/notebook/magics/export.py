@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamlab.notebook import destinations
+from streamlab.notebook import endpoints
 from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.session import Session
 
@@ -32,7 +32,17 @@ PARSER.add_argument(
     "--sample", metavar="SAMPLE", help="what it is tested on; that of its parameter"
 )
 PARSER.add_argument(
-    "--profile", metavar="PROFILE", help="another profile than that of %%connect"
+    "--from",
+    dest="begin",
+    default="earliest",
+    metavar="WHEN",
+    help="where its worker begins the first time: earliest, latest or a time",
+)
+PARSER.add_argument(
+    "--overwrite", action="store_true", help="replace a package that was edited"
+)
+PARSER.add_argument(
+    "--profile", metavar="PROFILE", help="write this profile into the package"
 )
 
 
@@ -47,11 +57,14 @@ def run(session: Session, line: str, _cell: str | None = None) -> object:
         if arguments.sample
         else session.sample_for(transform)
     )
-    profile = arguments.profile or session.profile
+    # Without --profile the package goes by the default profile of where it runs.
+    profile = arguments.profile or ""
     return export.write(
         transform,
         arguments.name or transform.name,
         folder=arguments.folder,
         sample=sample,
-        sink=destinations.sink(arguments.to, key=arguments.key, profile=profile),
+        source=endpoints.source(sample.topic, start=arguments.begin, profile=profile),
+        sink=endpoints.sink(arguments.to, key=arguments.key, profile=profile),
+        overwrite=arguments.overwrite,
     )

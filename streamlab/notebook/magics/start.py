@@ -9,7 +9,7 @@ from typing import Any
 
 from streamlab.engines.local.process import WorkerHandle, start
 from streamlab.errors import StreamlabError
-from streamlab.notebook import destinations, panels
+from streamlab.notebook import endpoints, panels
 from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
@@ -41,6 +41,13 @@ PARSER.add_argument(
 )
 PARSER.add_argument(
     "--topic", metavar="TOPIC", default="", help="read this instead of its sample's"
+)
+PARSER.add_argument(
+    "--from",
+    dest="begin",
+    default="earliest",
+    metavar="WHEN",
+    help="where a worker begins the first time: earliest, latest or a time",
 )
 PARSER.add_argument(
     "--detach", action="store_true", help="let the worker outlive this kernel"
@@ -125,26 +132,31 @@ def _started(
 ) -> Panel:
     """Capture the transform, start a worker of it, and return its plan."""
     from streamlab import export
-    from streamlab.pipelines import file, plan
+    from streamlab.pipelines.file import load
+    from streamlab.pipelines.plan import plan
 
-    profile = arguments.profile or session.profile
+    sample = session.sample_for(transform)
+    # Both ends go by the default profile, which the worker gets from start().
     exported = export.write(
         transform,
-        transform.name,
         folder=Settings.load().state_folder / "run",
-        sample=session.sample_for(transform),
-        sink=destinations.sink(arguments.to, key=arguments.key, profile=profile),
+        sample=sample,
+        source=endpoints.source(arguments.topic or sample.topic, start=arguments.begin),
+        sink=endpoints.sink(arguments.to, key=arguments.key),
+        overwrite=True,
     )
-    handle = start(exported.pipeline_file, detach=arguments.detach, profile=profile)
+    planned = plan(load(exported.pipeline_file))
+    handle = start(
+        exported.pipeline_file,
+        detach=arguments.detach,
+        profile=arguments.profile or session.profile,
+    )
     worker = RunningWorker(handle.pipeline, handle, arguments.detach)
     session.add(worker)
     lasts = "it outlives this kernel" if worker.detached else "it ends with this kernel"
-    plan_lines = plan.text(file.load(exported.pipeline_file)).splitlines()
-    return Panel(
+    return panels.of_plan(
+        planned,
         title=f"worker of {worker.name} is starting",
-        facts={"process": str(handle.pid)},
-        columns=("plan",),
-        rows=[(each,) for each in plan_lines],
         note=f"%lag {worker.name} follows it, %stop {worker.name} ends it; {lasts}; "
         f"its log: {handle.log.name}",
     )

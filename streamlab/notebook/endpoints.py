@@ -1,14 +1,26 @@
-"""Where a magic sends rows: ``table:delays``, ``topic:delays``, ``folder:out``."""
+"""Where a worker of a magic reads and writes: a topic; ``table:delays`` and others."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from streamlab.connectors import sink_class
+from streamlab.connectors import sink_class, source_class
 from streamlab.errors import UnknownName, UsageError
 from streamlab.sinks import Sink
+from streamlab.sources import Source
 
 KINDS = ("table", "topic", "folder")
+
+
+def source(topic: str, *, start: str, profile: str = "") -> Source:
+    """Return the source that reads a topic.
+
+    Args:
+        topic: The topic.
+        start: Where to begin the first time: ``earliest``, ``latest`` or a time.
+        profile: Profile of the broker; empty for the default one.
+    """
+    return source_class("kafka")(topic=topic, start=start, profile=profile)  # type: ignore[call-arg]  # the fields are the connector's own
 
 
 def sink(destination: str, *, key: str = "", profile: str = "") -> Sink:
