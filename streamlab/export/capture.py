@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any
 
 import polars as pl
 
-import streamlab
 from streamlab.export import assignments, imports, literals, names, secrets
 from streamlab.export.found import Found, SourceMissing, find
 from streamlab.export.imports import Import
@@ -96,7 +96,7 @@ def capture(transforms: Sequence[Transform[Any, Any]]) -> Captured:
 class _Capturing:
     """A capture under way."""
 
-    bound: dict[str, object] = field(default_factory=lambda: {"sl": streamlab})
+    bound: dict[str, object] = field(default_factory=lambda: {"sl": _public()})
     imports: set[Import] = field(
         default_factory=lambda: {Import("streamlab", "", "sl")}
     )
@@ -222,6 +222,11 @@ class _Capturing:
             f"{name} = {literals.literal(value, used=len(name) + 3)}"
         )
         self.constants.append(Constant(name, text))
+
+
+def _public() -> ModuleType:
+    """Return the public module, which layers below it must not import."""
+    return sys.modules["streamlab"]
 
 
 def _is_transform_decorator(decorator: ast.expr, found: Found) -> bool:

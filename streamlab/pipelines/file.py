@@ -35,7 +35,7 @@ from typing import Any
 
 from streamlab import connectors, formats
 from streamlab.contracts import Schema
-from streamlab.errors import PipelineError, SchemaError, StreamlabError
+from streamlab.errors import PipelineError, StreamlabError
 from streamlab.pipelines.document import Document
 from streamlab.pipelines.functions import transforms_of
 from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
@@ -45,6 +45,8 @@ from streamlab.sources import Source
 FILE_NAME = "pipeline.toml"
 SCHEMA_FILE_NAME = "schema.yaml"
 SECTIONS = ("pipeline", "source", "sink", "dead_letters", "engine")
+ONE_SCHEMA = frozenset({"string", "bytes"})
+"""Formats whose values are one column whatever they hold; they need no schema file."""
 
 _DEAD_LETTERS_HINT = (
     'say where events go that cannot be processed: [dead_letters] file = "dead.jsonl"'
@@ -120,20 +122,19 @@ def _schema(
     from streamlab.contracts import odcs
 
     if written is None:
-        try:
+        if codec.name in ONE_SCHEMA:
             return codec.infer(())
-        except SchemaError:
-            message = f"[source] needs the path of a schema: {codec.name} has many"
-            hint = f'schema = "{SCHEMA_FILE_NAME}", made by a tap or by hand'
-            raise document.error("source", "", message, hint) from None
+        message = f"[source] needs the path of a schema for the format {codec.name}"
+        hint = f'schema = "{SCHEMA_FILE_NAME}", made by a tap or by hand'
+        raise document.error("source", "", message, hint)
     if not isinstance(written, str):
         message = "schema must be the path of a schema file"
         raise document.error("source", "schema", message)
-    try:
-        return odcs.load(folder / written)
-    except OSError as error:
-        message = f"the schema file {written} cannot be read: {error.strerror}"
-        raise document.error("source", "schema", message) from error
+    if not (folder / written).is_file():
+        message = f"there is no schema file {written}"
+        hint = f"it is searched in {folder}"
+        raise document.error("source", "schema", message, hint)
+    return odcs.load(folder / written)
 
 
 def _sink(document: Document, outputs: Path) -> Sink:

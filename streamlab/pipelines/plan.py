@@ -13,6 +13,7 @@ from streamlab.pipelines.file import kind
 from streamlab.pipelines.pipeline import Pipeline
 from streamlab.sinks import Guarantee
 from streamlab.transforms.application import Prepared, prepare
+from streamlab.transforms.plan import Claims, claims
 
 GUARANTEES = {
     Guarantee.ATOMIC: "each row once: rows and position are in one transaction",
@@ -59,11 +60,14 @@ def plan(pipeline: Pipeline) -> Plan:
     """
     refuse(pipeline)
     prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-    return Plan(pipeline.name, tuple(_lines(pipeline, prepared)), _warnings(pipeline))
+    shown = claims(prepared.steps, prepared.input_schema)
+    _require_claims(pipeline, shown)
+    lines = tuple(_lines(pipeline, prepared))
+    return Plan(pipeline.name, lines, tuple(_warnings(pipeline, shown)))
 
 
 def refuse(pipeline: Pipeline) -> None:
-    """Raise if the parts of a pipeline do not go together.
+    """Raise if the ends of a pipeline do not go together.
 
     Raises:
         PipelineError: With the reason.
@@ -74,6 +78,16 @@ def refuse(pipeline: Pipeline) -> None:
         if (topic, profile) == _read_topic(pipeline):
             message = f"the {role} go to topic {topic!r}, which the pipeline reads"
             raise PipelineError(message, hint="it would read its own output forever")
+
+
+def _require_claims(pipeline: Pipeline, shown: Claims) -> None:
+    """Refuse what polars' plan shows to be wrong; what it cannot show may run."""
+    names = " and ".join(f"{one.name}()" for one in pipeline.transforms)
+    if shown.rows.kind == "failed":
+        raise PipelineError(f"{names} cannot run on a stream: {shown.rows.message}")
+    if pipeline.sink.keeps_order and shown.order.kind == "failed":
+        message = f"the sink keeps the order of rows, and {names} does not"
+        raise PipelineError(f"{message}: {shown.order.message}")
 
 
 def _require_same_broker(pipeline: Pipeline) -> None:
@@ -159,10 +173,12 @@ def _dead_letters(pipeline: Pipeline) -> str:
     return f"topic {letters.topic}" + (", with the rows" if inside else "")
 
 
-def _warnings(pipeline: Pipeline) -> tuple[str, ...]:
-    found: list[str] = []
+def _warnings(pipeline: Pipeline, shown: Claims) -> Iterator[str]:
     if pipeline.sink.guarantee is Guarantee.AT_LEAST_ONCE:
-        found.append("rows can be doubled after a crash")
+        yield "rows can be doubled after a crash"
     if not pipeline.transforms:
-        found.append("no transform: events are written as they are")
-    return tuple(found)
+        yield "no transform: events are written as they are"
+    if shown.rows.kind == "unknown":
+        yield f"one row for one event is not shown: {shown.rows.message}"
+    if pipeline.sink.keeps_order and shown.order.kind == "unknown":
+        yield f"the order of rows is not shown: {shown.order.message}"
