@@ -49,6 +49,22 @@ def let_pass(path: Path, user: str | None) -> None:
             folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
+def let_read(folder: Path, user: str | None) -> None:
+    """Let another user read a folder of programs and run them, as its owner may.
+
+    Where root works with a umask of 077, nobody else can use what pip installed.
+    """
+    if user is None:
+        return
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():
+            continue
+        mode = stat.S_IMODE(path.stat().st_mode)
+        wanted = mode | (mode & (stat.S_IRUSR | stat.S_IXUSR)) >> 6
+        if wanted != mode:
+            path.chmod(wanted)
+
+
 def _create() -> None:
     try:
         subprocess.run(

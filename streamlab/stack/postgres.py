@@ -13,7 +13,7 @@ from typing import ClassVar
 from urllib.parse import quote
 
 from streamlab.errors import MissingExtra, StackError
-from streamlab.stack.account import hand_over, let_pass, unprivileged
+from streamlab.stack.account import hand_over, let_pass, let_read, unprivileged
 from streamlab.stack.processes import Launch, as_user
 from streamlab.stack.server import LOOPBACK, Server, Tell
 
@@ -41,9 +41,11 @@ class Postgres(Server):
     def prepare(self, tell: Tell) -> Launch:
         """Make the cluster if there is none, and clear what a killed server left."""
         user = unprivileged()
-        binaries = _binaries()
-        for path in (binaries / "postgres", self._data):
-            let_pass(path, user)
+        binaries = _installed()[0] / _BINARIES
+        let_pass(self._data, user)
+        for installed in _installed():
+            let_pass(installed, user)
+            let_read(installed, user)
         if not self._data.exists():
             tell("postgres: making the database cluster")
             self._make_cluster(binaries, user)
@@ -150,12 +152,15 @@ class Postgres(Server):
             return []
 
 
-def _binaries() -> Path:
+def _installed() -> tuple[Path, ...]:
+    """Return the folder with PostgreSQL, and the one with its libraries if apart."""
     # Found, not imported: importing the package starts its own housekeeping.
     package = importlib.util.find_spec(_PACKAGE)
     if package is None or package.origin is None:
         raise MissingExtra("the local PostgreSQL", "stack")
-    return Path(package.origin).parent / _BINARIES
+    folder = Path(package.origin).parent
+    libraries = folder.with_name(f"{_PACKAGE}.libs")
+    return (folder, libraries) if libraries.exists() else (folder,)
 
 
 def _write_secret(path: Path, text: str) -> None:

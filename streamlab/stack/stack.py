@@ -144,7 +144,7 @@ def up(
     for name in servers:
         if name not in _KINDS:
             raise UnknownName("server", name, SERVERS)
-    with _locked(home, tell):
+    with _obstacles_told(), _locked(home, tell):
         return _up(home, {name: asked[name] for name in servers}, tell)
 
 
@@ -161,7 +161,7 @@ def down(home: Path, *, servers: Sequence[str] = SERVERS) -> tuple[str, ...]:
     if not (home / STATE_FOLDER).exists():
         return ()
     stopped = []
-    with _locked(home, lambda _: None):
+    with _obstacles_told(), _locked(home, lambda _: None):
         for name in servers:
             server = _server(home, name, {})
             if server.process():
@@ -172,9 +172,15 @@ def down(home: Path, *, servers: Sequence[str] = SERVERS) -> tuple[str, ...]:
 
 
 def status(home: Path) -> tuple[ServerState, ...]:
-    """Return what is known of each server of a home; disturbs and waits for nothing."""
+    """Return what is known of each server of a home; disturbs and waits for nothing.
+
+    Raises:
+        StackError: The stack belongs to another user.
+    """
+    home = home.resolve()
     record = Record.load(home)
-    return tuple(_state(home.resolve(), name, record) for name in SERVERS)
+    with _obstacles_told():
+        return tuple(_state(home, name, record) for name in SERVERS)
 
 
 def _up(home: Path, asked: Mapping[str, int], tell: Tell) -> Stack:
@@ -245,6 +251,20 @@ def _state(home: Path, name: str, record: Record) -> ServerState:
     if name in record.servers:
         return ServerState(name, "died", None, access, last_lines(server.log))
     return ServerState(name, "stopped", None, access)
+
+
+@contextlib.contextmanager
+def _obstacles_told() -> Iterator[None]:
+    """Turn what the system refuses, such as a folder of another user, into an error."""
+    try:
+        yield
+    except OSError as error:
+        what = f"{error.filename}: " if error.filename else ""
+        raise StackError(
+            f"the stack cannot be used: {what}{error.strerror or error}",
+            hint="it needs free disk space, and files that belong to you: a stack "
+            "that another user started is that user's",
+        ) from error
 
 
 @contextlib.contextmanager

@@ -287,6 +287,16 @@ def test_an_up_after_a_killed_one_attaches(temporary_home):
     assert left <= server_pids(temporary_home)
 
 
+def test_an_interrupted_up_stops_what_it_started(temporary_home):
+    """Ctrl-C while the servers start leaves none of them."""
+    command = up(temporary_home)
+    while len(server_pids(temporary_home)) < 2:
+        time.sleep(0.01)
+    command.send_signal(signal.SIGINT)
+    assert command.wait(30) == 130
+    assert our_processes(temporary_home) == []
+
+
 def up(home: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "streamlab.cli", "up"],

@@ -6,6 +6,7 @@ import stat
 
 import pytest
 
+from streamlab import stack
 from streamlab.errors import StackError
 from streamlab.stack import account
 from streamlab.stack.kafka import Kafka
@@ -87,9 +88,30 @@ def test_parents_are_opened_for_passing_only(tmp_path):
     assert stat.S_IMODE(parent.stat().st_mode) == 0o701
 
 
+def test_programs_are_opened_for_reading_only(tmp_path):
+    """Another user may read and run what its owner may, and change nothing."""
+    folder = tmp_path / "bin"
+    folder.mkdir(mode=0o700)
+    modes = {"program": (0o700, 0o705), "library": (0o600, 0o604)}
+    for name, (before, _) in modes.items():
+        (folder / name).touch(mode=before)
+    account.let_read(folder, "somebody")
+    for name, (_, after) in modes.items():
+        assert stat.S_IMODE((folder / name).stat().st_mode) == after
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o705
+
+
 def test_an_ordinary_user_changes_no_permissions(tmp_path):
     """Without another user to run as nothing is opened."""
     parent = tmp_path / "private"
     parent.mkdir(mode=0o700)
     account.let_pass(parent / "data", None)
+    account.let_read(parent, None)
     assert stat.S_IMODE(parent.stat().st_mode) == 0o700
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path):
+    """What the system refuses is told by path, not by a traceback."""
+    (tmp_path / ".streamlab").write_text("a file where the folder should be")
+    with pytest.raises(StackError, match=r"(?s)cannot be used: .*\.streamlab"):
+        stack.up(tmp_path)
