@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from streamlab.observe.workers import workers
     from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
     from streamlab.taps.sample import Sample
+    from streamlab.transforms.evaluation import Evaluation, evaluate
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
+    from streamlab.transforms.verdicts import Verdict
 
 _WHERE = {
     "DeadLetters": "streamlab.pipelines",
+    "Evaluation": "streamlab.transforms.evaluation",
     "Field": "streamlab.contracts",
     "Input": "streamlab.pipelines",
     "Pace": "streamlab.pipelines",
@@ -33,6 +36,8 @@ _WHERE = {
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
     "Transform": "streamlab.transforms.transform",
+    "Verdict": "streamlab.transforms.verdicts",
+    "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
     "lag": "streamlab.observe.lag",
     "table": "streamlab.transforms.table",
@@ -42,6 +47,7 @@ _WHERE = {
 
 __all__ = [
     "DeadLetters",
+    "Evaluation",
     "Field",
     "Input",
     "Pace",
@@ -52,6 +58,8 @@ __all__ = [
     "Table",
     "Throughput",
     "Transform",
+    "Verdict",
+    "evaluate",
     "export",
     "lag",
     "table",

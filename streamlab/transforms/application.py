@@ -68,7 +68,7 @@ class Prepared:
         events = frame.select(self.input_schema.names())
         try:
             output = collected(self.steps, events)
-        except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+        except failure.RAISED as error:
             raise failure.explained(error, self.steps, events) from None
         if output.schema != self.output_schema:
             raise _another_schema(self, output.schema)

@@ -165,7 +165,7 @@ class Trial:
     def _run(self, piece: pl.DataFrame) -> pl.DataFrame:
         try:
             output = collected(self.steps, piece)
-        except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+        except failure.RAISED as error:
             told = failure.explained(error, self.steps, piece)
             why = f"it fails on {piece.height:,} of the events: {first_line(told)}"
             raise _RefutedError(failed(LOOKS_ACROSS, why)) from None

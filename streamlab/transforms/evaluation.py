@@ -273,7 +273,7 @@ def _timed(steps: Sequence[Step], frame: pl.DataFrame) -> tuple[pl.DataFrame, fl
     begin = time.perf_counter()
     try:
         output = collected(steps, frame)
-    except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+    except failure.RAISED as error:
         raise failure.explained(error, steps, frame) from None
     return output, time.perf_counter() - begin
 

@@ -31,6 +31,10 @@ _QUOTED = re.compile(r'"([^"]*)"')
 _VALID_COLUMNS = re.compile(r"valid columns: (\[.*\])")
 
 
+RAISED = (Exception, pl.exceptions.PanicException)
+"""What a user's function may raise; a panic of polars is not an ``Exception``."""
+
+
 class Runnable(Protocol):
     """A transform with its tables in hand."""
 
@@ -74,7 +78,7 @@ class _Stepwise(pl.LazyFrame):
 
 
 def explained(
-    error: Exception, steps: Sequence[Runnable], frame: pl.DataFrame
+    error: BaseException, steps: Sequence[Runnable], frame: pl.DataFrame
 ) -> StreamlabError:
     """Return an error that points at the user's line.
 
@@ -106,17 +110,17 @@ def explained(
 
 def _first_failure(
     steps: Sequence[Runnable], frame: pl.DataFrame
-) -> tuple[Runnable, Exception] | None:
+) -> tuple[Runnable, BaseException] | None:
     for step in steps:
         try:
             frame = step.run(_Stepwise.of(frame)).collect(engine="in-memory")
-        except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+        except RAISED as error:
             return step, error
     return None
 
 
 def _described(
-    transform: Transform[Any, Any], error: Exception, *, says_all: bool
+    transform: Transform[Any, Any], error: BaseException, *, says_all: bool
 ) -> TransformError:
     place = _place(error, transform.function)
     where = f", {place}: " if place else ": "
@@ -128,7 +132,7 @@ def _described(
     return TransformError(f"{transform.name}() failed{where}{what}{quoted}", hint=hint)
 
 
-def _missing_column(error: Exception) -> tuple[str, str]:
+def _missing_column(error: BaseException) -> tuple[str, str]:
     text = first_line(error)
     quoted = _QUOTED.search(text)
     valid = _VALID_COLUMNS.search(text)
@@ -140,7 +144,7 @@ def _missing_column(error: Exception) -> tuple[str, str]:
     return f"there is no column {name!r}", hint
 
 
-def _what(error: Exception, *, says_all: bool) -> str:
+def _what(error: BaseException, *, says_all: bool) -> str:
     kind = type(error).__name__
     text = first_line(error)
     conversion = _CONVERSION.match(text)
@@ -151,7 +155,7 @@ def _what(error: Exception, *, says_all: bool) -> str:
     return text if isinstance(error, pl.exceptions.PolarsError) else f"{kind}: {text}"
 
 
-def _place(error: Exception, function: Callable[..., Any]) -> _Place | None:
+def _place(error: BaseException, function: Callable[..., Any]) -> _Place | None:
     """Return the innermost line of the traceback that the user wrote."""
     own = getattr(getattr(function, "__code__", None), "co_filename", None)
     found: _Place | None = None

@@ -17,6 +17,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.errors import MissingExtra
 from streamlab.sources import METADATA
+from streamlab.transforms import failure
 from streamlab.transforms.steps import Step, input_schema, on_no_rows, read_tables
 from streamlab.transforms.transform import Transform
 
@@ -52,7 +53,7 @@ def named(steps: Sequence[Step], schema: Schema) -> tuple[str, ...]:
         on_no_rows(steps, _empty(schema, declared))
     except MissingExtra:
         raise
-    except Exception as without:
+    except failure.RAISED as without:
         if not _works(steps, schema, offered):
             raise without from None
         for name in sorted(offered - declared):
@@ -65,7 +66,7 @@ def named(steps: Sequence[Step], schema: Schema) -> tuple[str, ...]:
 def _works(steps: Sequence[Step], schema: Schema, metadata: set[str]) -> bool:
     try:
         on_no_rows(steps, _empty(schema, metadata))
-    except Exception:  # noqa: BLE001 -- whatever the user's function raises means no
+    except failure.RAISED:
         return False
     return True
 

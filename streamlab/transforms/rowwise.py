@@ -60,7 +60,7 @@ ROW_WISE = _qualified(
         """,
         "ListExpr": """
             ArgMax ArgMin Concat Contains CountMatches Diff DropNulls Gather GatherEvery
-            Get Join Length Max Mean Median Min SetOperation Shift Slice Sort Std Sum
+            Get Join Length Max Mean Median Min Shift Slice Sort Std Sum
             ToArray ToStruct Var
         """,
         "ArrayExpr": """

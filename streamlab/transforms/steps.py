@@ -113,7 +113,7 @@ def on_no_rows(steps: Sequence[Step], empty: pl.DataFrame) -> pl.DataFrame:
     """
     try:
         return collected(steps, empty)
-    except Exception as error:  # noqa: BLE001 -- the user's code may raise anything
+    except failure.RAISED as error:
         raise failure.explained(error, steps, empty) from None
 
 

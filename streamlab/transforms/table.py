@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from streamlab.errors import UsageError
+from streamlab.errors import UsageError, first_line
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     ".parquet": pl.read_parquet,
@@ -63,8 +63,16 @@ class Table:
             message = f"tables are not read from {path.suffix or 'such'} files"
             raise UsageError(message, hint=f"use {', '.join(READERS)}") from None
         except OSError as error:
-            message = f"the table file {self.path} cannot be read: {error.strerror}"
-            raise UsageError(message) from error
+            why = error.strerror or first_line(error)
+            raise UsageError(
+                f"the table file {self.path} cannot be read: {why}"
+            ) from error
+        except pl.exceptions.PolarsError as error:
+            # Without the cause: its text may quote a line of the file.
+            kind = type(error).__name__
+            raise UsageError(
+                f"the table file {self.path} is not a {path.suffix} file ({kind})"
+            ) from None
 
     def __str__(self) -> str:
         """Return the file's name, or the frame's size."""

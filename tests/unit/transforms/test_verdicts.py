@@ -10,14 +10,19 @@ import datetime as dt
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pytest
 
 import streamlab as sl
 from streamlab.contracts import Schema
+from streamlab.transforms.evaluation import evaluate
 from streamlab.transforms.transform import Transform
 from streamlab.transforms.verdicts import Kind
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "transforms.md"
 
 SCHEMA = Schema.of(
     {
@@ -426,3 +431,28 @@ CASES = [
     ),
     _case("dtypes by the data", _schema_by_data, "failed", "unknown", "give the dtype"),
 ]
+
+
+@pytest.mark.filterwarnings("ignore::polars.exceptions.PolarsInefficientMapWarning")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_function_gets_the_verdict_it_deserves(case: Case) -> None:
+    """The verdicts on rows and order are the table's, and say why."""
+    evaluation = evaluate(case.transform, events())
+    assert (evaluation.rows.kind, evaluation.order.kind) == (case.rows, case.order)
+    assert case.because in f"{evaluation.rows} {evaluation.order}"
+
+
+def test_the_documented_table_is_this_one() -> None:
+    """docs/transforms.md has the table; run this file to print it."""
+    assert documented() in DOCUMENT.read_text(encoding="utf-8")
+
+
+def documented() -> str:
+    """Return the table of verdicts as Markdown."""
+    lines = ["| function | rows | order |", "|---|---|---|"]
+    lines += [f"| `{case.name}` | {case.rows} | {case.order} |" for case in CASES]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(documented())
