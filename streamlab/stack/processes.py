@@ -90,9 +90,15 @@ def find(is_own: Callable[[Sequence[str]], bool]) -> psutil.Process | None:
 
 
 def alive(process: psutil.Process) -> bool:
-    """Return whether a process still runs; a zombie does not."""
+    """Return whether a process still runs, or holds its files and ports.
+
+    A zombie holds nothing any more, except while some of its threads still end.
+    """
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        if not process.is_running():
+            return False
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return not ended or process.num_threads() > 1
     except psutil.NoSuchProcess:
         return False
 
