@@ -1,0 +1,49 @@
+"""Panels: the one shape behind every live view, and its static form."""
+
+import base64
+import re
+
+from streamlab.notebook.panel import Panel, content, plain, static, svg
+from tests.unit.notebook.corpus import HOSTILE
+
+LINES = {"a": [0.0, 1.0, 2.0], "b": [3.0, 2.0, 1.0]}
+
+
+def panel(**changes):
+    return Panel(**{"title": "lag", "facts": {"behind": "3"}, **changes})
+
+
+def test_the_static_form_has_figures_table_and_picture():
+    """A headless run shows all that the live view would."""
+    html = static(panel(lines=LINES, columns=("p",), rows=[("x",)], note="n"))
+    assert all(part in html for part in ("behind", "<td", "data:image/svg+xml", "n"))
+
+
+def test_a_picture_is_an_image_that_can_run_nothing():
+    """Names of lines are text in an SVG that is loaded as an image."""
+    html = static(panel(lines={HOSTILE[0]: [1.0, 2.0]}))
+    encoded = re.search(r"base64,([^\"]+)", html).group(1)
+    assert b"<script" not in base64.b64decode(encoded)
+    assert "<script" not in html
+
+
+def test_one_point_is_no_line():
+    """Without a course there is no picture."""
+    assert "<img" not in static(panel(lines={"a": [1.0]}))
+
+
+def test_the_picture_is_drawn_without_a_network():
+    """The lines become paths of an SVG, in this process."""
+    assert svg(panel(lines=LINES, span_s=2, unit="events/s")).count("<path") >= 2
+
+
+def test_the_widget_gets_plain_json_values():
+    """Values are texts by the time they leave for the browser; null stays null."""
+    sent = content(panel(columns=("v",), rows=[(b"\xff",), (None,), ({"a": 1},)]))
+    assert sent["rows"] == [["0xff"], [None], ['{"a": 1}']]
+
+
+def test_the_terminal_has_the_same_words():
+    """A terminal shows title, figures, table and note."""
+    shown = plain(panel(columns=("p",), rows=[("x",)], note="n"))
+    assert shown == "lag: 3 behind\np\nx\nn"
