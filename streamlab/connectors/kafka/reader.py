@@ -46,6 +46,14 @@ WAIT_SLICE_S = 0.01
 HEALTH_WAIT_S = 5.0
 ENDS_EVERY_S = 0.5
 
+CLASSIC_OPTIONS: Mapping[str, object] = {
+    # How long the partitions of a killed worker lie idle. The default of 45 s makes a
+    # restart wait that long; 6 s is the least that a broker takes by default.
+    "session.timeout.ms": 6_000,
+    "heartbeat.interval.ms": 1_500,
+}
+"""Defaults for ``group.protocol=classic``; with the other one the broker decides."""
+
 OPTIONS: Mapping[str, object] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -104,7 +112,13 @@ class KafkaReader(Reader):
         self._turns = Turns()
         self._watch = Watch(lambda: topics.describe(client, topic.name), topic)
         self._consumer = connection.consumer(
-            {"client.id": group, **options, **OPTIONS, "group.id": group},
+            {
+                "client.id": group,
+                **({} if _broker_times(options) else CLASSIC_OPTIONS),
+                **options,
+                **OPTIONS,
+                "group.id": group,
+            },
             lambda _: self._watch.doubt(),
         )
         self._consumer.subscribe(
@@ -456,7 +470,12 @@ class KafkaReader(Reader):
 def _is_incremental(options: Mapping[str, Any]) -> bool:
     """Return whether rebalances come as differences rather than as whole lists."""
     strategy = str(options.get("partition.assignment.strategy", ""))
-    return options.get("group.protocol") == "consumer" or "cooperative" in strategy
+    return _broker_times(options) or "cooperative" in strategy
+
+
+def _broker_times(options: Mapping[str, Any]) -> bool:
+    """Return whether the broker sets the timeouts of the group (KIP-848)."""
+    return options.get("group.protocol") == "consumer"
 
 
 def _to_kafka(partitions: Iterable[TopicPartition]) -> list[ck.TopicPartition]:
