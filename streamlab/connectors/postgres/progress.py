@@ -83,7 +83,11 @@ def begin(connection: psycopg.Connection[Any]) -> None:
 def claim(
     connection: psycopg.Connection[Any], pipeline: str, initial: Sequence[Progress]
 ) -> list[Progress]:
-    """Make sure that each task has a row, and return the rows in the same order."""
+    """Make sure that each task has a row, and return the rows in the same order.
+
+    The rows are read under their locks: after a broken connection its last commit may
+    still be under way, and is waited for.
+    """
     with connection.transaction():
         begin(connection)
         new = first_claims(initial, _stored(connection, pipeline))
@@ -93,7 +97,7 @@ def claim(
                     _INSERT, [[pipeline, each.task, *_values(each)] for each in new]
                 )
         # A worker that claimed at the same time may have been first.
-        stored = _stored(connection, pipeline)
+        stored = _locked(connection, pipeline, initial)
     return [stored[progress.task] for progress in initial]
 
 

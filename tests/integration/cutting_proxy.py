@@ -1,0 +1,91 @@
+"""A TCP proxy in front of PostgreSQL that breaks a connection at a chosen moment."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Self
+
+import psycopg
+
+_CHUNK = 65_536
+_LATE_S = 0.2
+
+
+class CuttingProxy:
+    """Forwards to a server until it sees the bytes that it was told to cut at."""
+
+    def __init__(self, dsn: str) -> None:
+        """Listen on a free loopback port."""
+        options = psycopg.conninfo.conninfo_to_dict(dsn)
+        self._server = (str(options["host"]), int(options["port"] or 5432))
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        port = self._listener.getsockname()[1]
+        self.dsn = psycopg.conninfo.make_conninfo(
+            dsn, host="127.0.0.1", port=port, sslmode="disable"
+        )
+        self._cut: tuple[bytes, bool] | None = None
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_at(self, marker: bytes, *, forward: bool) -> None:
+        """Break the connection when the client sends the bytes.
+
+        Args:
+            marker: The bytes.
+            forward: Whether the server still gets them, and answers into the void.
+        """
+        self._cut = (marker, forward)
+
+    def mend(self) -> None:
+        """Forward everything again."""
+        self._cut = None
+
+    def __enter__(self) -> Self:
+        """Return the proxy."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop listening."""
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._server)
+                for target, ends in (
+                    (self._requests, (client, server)),
+                    (self._replies, (server, client)),
+                ):
+                    threading.Thread(target=target, args=ends, daemon=True).start()
+
+    def _requests(self, client: socket.socket, server: socket.socket) -> None:
+        with contextlib.suppress(OSError), client, server:
+            while data := client.recv(_CHUNK):
+                cut = self._cut
+                if cut is not None and cut[0] in data:
+                    _break(client)
+                    if cut[1]:
+                        # Late: the client is back before the server has heard it.
+                        time.sleep(_LATE_S)
+                        server.sendall(data)
+                    return
+                server.sendall(data)
+
+    def _replies(self, server: socket.socket, client: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := server.recv(_CHUNK):
+                client.sendall(data)
+
+
+def _break(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)
