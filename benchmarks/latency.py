@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from benchmarks.pipelines import Case
 from benchmarks.results import Result
-from benchmarks.throughput import COMMAND
+from benchmarks.throughput import COMMAND, count
 from demo import flights, paced
 from demo.broker import Broker, shared_by, wait_until
 from demo.commits import CommitWatch, Latency, positions, seen_at
@@ -95,9 +95,8 @@ class Paced:
                 return sum(positions(connection, name).values()) >= self.pace.events
 
             worker, cpu_s, sent = self._drive(case, done)
-            query = f"SELECT count(*) FROM {table}"
-            rows = connection.execute(query.encode()).fetchone()
-        if rows != (self.pace.events,):
+            rows = count(connection, table)
+        if rows != self.pace.events:
             message = f"{table} holds {rows} of {self.pace.events} rows"
             raise RuntimeError(message)
         latency = Latency.of(seen_at(sent, watch.moves()), warm_up_s=WARM_UP_S)

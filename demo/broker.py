@@ -5,13 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     OffsetSpec,
 )
 
 SECONDS = 30.0
+NOT_YET = {KafkaError.NOT_COORDINATOR, KafkaError.GROUP_ID_NOT_FOUND}
+"""What a broker answers about a group whose coordinator is only starting."""
+
 LATEST = OffsetSpec.latest()
 
 
@@ -21,7 +24,7 @@ class Broker:
     def __init__(self, address: str) -> None:
         """Connect when first asked; ``address`` is ``host:port``."""
         self.address = address
-        self._admin = AdminClient({"bootstrap.servers": address})
+        self._admin = AdminClient({"bootstrap.servers": address, "log_level": 3})
 
     def topics(self) -> dict[str, int]:
         """Return each topic and its number of partitions."""
@@ -46,8 +49,13 @@ class Broker:
         return {group.group_id for group in listed.valid}
 
     def shares(self, group: str) -> list[int]:
-        """Return how many partitions each member of a group has."""
-        described = self._admin.describe_consumer_groups([group])[group].result()
+        """Return how many partitions each member of a group has; none if unknown."""
+        try:
+            described = self._admin.describe_consumer_groups([group])[group].result()
+        except KafkaException as error:
+            if error.args[0].retriable() or error.args[0].code() in NOT_YET:
+                return []
+            raise
         return sorted(
             len(member.assignment.topic_partitions) if member.assignment else 0
             for member in described.members

@@ -6,17 +6,17 @@ import threading
 import time
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import polars as pl
 import psycopg
 
 POLL_S = 0.002
 
+Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
-def positions(
-    connection: psycopg.Connection[tuple[object, ...]], pipeline: str
-) -> dict[int, int]:
+
+def positions(connection: Connection, pipeline: str) -> dict[int, int]:
     """Return the next offset of each partition, as the table's transactions say.
 
     A worker stores it in the transaction that writes the rows, so whoever sees the
@@ -129,6 +129,7 @@ def seen_at(sent: pl.DataFrame, moves: pl.DataFrame) -> pl.DataFrame:
         on="offset",
         by="partition",
         strategy="forward",
+        check_sortedness=False,  # it cannot be checked with "by"; sorted just above
     )
     missing = seen.get_column("seen_us").null_count()
     if missing:
