@@ -38,7 +38,7 @@ _SEED = 20130101
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class Outcome:
     """The two verdicts of a test."""
 
     rows: Verdict
@@ -88,7 +88,7 @@ class Trial:
     partition: pl.Series | None
     deadline: float
 
-    def verdicts(self) -> Tested:
+    def verdicts(self) -> Outcome:
         """Run the checks until one fails or time is up."""
         checks = 0
         order = ""
@@ -103,16 +103,16 @@ class Trial:
                 return self._passed(order or self._streaming(whole))
         except _RefutedError as refuted:
             unknown = Verdict("unknown", "not looked at, because the rows differ")
-            return Tested(refuted.verdict, unknown)
+            return Outcome(refuted.verdict, unknown)
         slow = f"too slow to test within the time: {checks} checks held"
-        return Tested(Verdict("unknown", slow), Verdict("unknown", slow))
+        return Outcome(Verdict("unknown", slow), Verdict("unknown", slow))
 
-    def _passed(self, disorder: str) -> Tested:
+    def _passed(self, disorder: str) -> Outcome:
         sample = f"on {self.events.height:,} events, cut in several ways"
         rows = Verdict("tested", f"held {sample}; other events may show otherwise")
         if disorder:
-            return Tested(rows, failed(ORDER_NOT_PROMISED, disorder))
-        return Tested(rows, Verdict("tested", f"held {sample}"))
+            return Outcome(rows, failed(ORDER_NOT_PROMISED, disorder))
+        return Outcome(rows, Verdict("tested", f"held {sample}"))
 
     def _cuts(self, whole: pl.DataFrame) -> Iterator[_Cut]:
         events, chance = self.events, random.Random(_SEED)  # noqa: S311 -- no secret

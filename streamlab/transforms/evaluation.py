@@ -27,7 +27,7 @@ from streamlab.transforms.verdicts import FAILS_ON_EMPTY, Verdict, failed
 BUDGET_S = 2.0  # seconds that a person waits for an evaluation without noticing
 PROBE_ROWS = 1_000  # the first run, which tells how many rows fit into the budget
 EPOCH_ROWS = 50_000  # the cost is measured on as many rows as a worker takes at once
-LONGEST_MEASUREMENT_S = 0.2  # seconds
+LONGEST_MEASUREMENT_S = 0.5  # seconds
 
 
 class SampleLike(Protocol):

@@ -37,6 +37,8 @@ _CHANGING = frozenset(
     }
 )
 _CHANGING_MODULES = frozenset({"random", "secrets", "time", "uuid"})
+_STEADY = frozenset({"UUID", "mktime", "sleep", "strptime", "uuid3", "uuid5"})
+_CALLABLES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
 _LIBRARIES = tuple(
     {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
     | {str(Path(__file__).parents[1])}
@@ -104,17 +106,13 @@ def _changes(called: ast.expr, function: types.FunctionType) -> bool:
     if isinstance(called, ast.Attribute) and called.attr in _CHANGING:
         return True
     found = _resolved(called, function)
-    return (
-        getattr(found, "__module__", None) in _CHANGING_MODULES
-        or getattr(getattr(found, "__self__", None), "__module__", None)
-        in _CHANGING_MODULES
-        or (isinstance(called, ast.Name) and _is_changing_builtin(found))
+    # Other objects may answer to every name, as pl.col does.
+    if not isinstance(found, _CALLABLES) or found.__name__ in _STEADY:
+        return False
+    owner = getattr(found, "__self__", None)  # random.random is random.Random's
+    return any(
+        getattr(one, "__module__", None) in _CHANGING_MODULES for one in (found, owner)
     )
-
-
-def _is_changing_builtin(found: object) -> bool:
-    named = getattr(found, "__name__", "")
-    return isinstance(found, types.BuiltinFunctionType) and named in _CHANGING
 
 
 def _resolved(called: ast.expr, function: types.FunctionType) -> object:
