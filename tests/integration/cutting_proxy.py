@@ -77,6 +77,8 @@ class CuttingProxy:
                         # Late: the client is back before the server has heard it.
                         time.sleep(_LATE_S)
                         server.sendall(data)
+                    # Not only close: the other thread waits on it, and keeps it open.
+                    server.shutdown(socket.SHUT_WR)
                     return
                 server.sendall(data)
 
