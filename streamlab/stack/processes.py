@@ -80,7 +80,7 @@ def find(is_own: Callable[[Sequence[str]], bool]) -> psutil.Process | None:
 
     The command line, not a stored pid: it names the data folder, so it also finds
     a server whose starter was killed before it could write anything down, and never
-    takes a stranger with a re-used pid for ours.
+    takes a stranger with a reused pid for ours.
     """
     for process in psutil.process_iter(["cmdline"]):
         arguments = process.info["cmdline"]

@@ -232,7 +232,7 @@ def test_a_server_that_cannot_start_is_reported_with_its_log(own_stack):
 
 
 def test_a_lock_file_with_a_strangers_pid_is_no_obstacle(own_stack):
-    """After a kill and a re-used pid PostgreSQL starts all the same."""
+    """After a kill and a reused pid PostgreSQL starts all the same."""
     running = own_stack("postgres")
     server = running.server("postgres")
     lock = server.folder / "data" / "postmaster.pid"
