@@ -121,12 +121,14 @@ class _Capturing:
         except SourceMissing as error:
             self.problems.append(f"{name}: {error}")
             return
-        self._check_shape(found, name)
         kept = [
             decorator
             for decorator in found.node.decorator_list
             if not _is_transform_decorator(decorator, found)
         ]
+        self._check_shape(found, name)
+        exported = [*kept, found.node.args, *found.node.body]
+        self.problems += [f"{name}: {text}" for text in _objections(exported)]
         for needed in names.needed(found, kept):
             self._global(needed, found)
         decorators = tuple(found.segment(decorator) for decorator in kept)
@@ -148,7 +150,6 @@ class _Capturing:
             f"{name}: changes the global {variable!r}; a worker's epochs share nothing"
             for variable in names.written(found)
         ]
-        self.problems += [f"{name}: {text}" for text in _objections(found.node)]
 
     def _global(self, name: str, user: Found) -> None:
         """Capture what a global name of a function stands for now."""
@@ -262,15 +263,14 @@ def _unfit(value: object) -> str:
         return "a polars expression; write it inside of the function"
     if isinstance(value, BuiltinFunctionType):
         return "a method that was bound to a name; call it by its full name"
-    return f"a {type(value).__name__}; make it inside of the function"
+    return f"of type {type(value).__name__}; make it inside of the function"
 
 
-def _objections(node: ast.FunctionDef) -> list[str]:
-    """Return what a body holds that must not, or cannot, leave this machine."""
+def _objections(nodes: Sequence[ast.AST]) -> list[str]:
+    """Return what a function holds that must not, or cannot, leave this machine."""
     found: list[str] = []
-    docstring = ast.get_docstring(node, clean=False)
-    for part in ast.walk(node):
-        if isinstance(part, ast.Constant) and part.value != docstring:
+    for part in (part for node in nodes for part in ast.walk(node)):
+        if isinstance(part, ast.Constant):
             why = secrets.objection("", part.value)
             found += [f"line {part.lineno}: a text {why}"] if why else []
         elif isinstance(part, ast.Call) and _reads_file(part):

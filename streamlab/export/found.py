@@ -91,7 +91,7 @@ def find(function: Callable[..., Any]) -> Found:
         if isinstance(node, ast.FunctionDef) and (
             node.name == code.co_name and _first_line(node) == code.co_firstlineno
         ):
-            if not _compiles_to(tree, code):
+            if not _compiles_to(tree, node, code):
                 break
             return Found(plain, node, text)
     message = "its source changed since it was run; run the cell or import again"
@@ -118,10 +118,20 @@ def _first_line(node: ast.FunctionDef) -> int:
     return min([node.lineno, *(item.lineno for item in node.decorator_list)])
 
 
-def _compiles_to(tree: ast.Module, live: CodeType) -> bool:
-    """Return whether the text still gives the code that runs."""
-    compiled = compile(tree, live.co_filename, "exec", dont_inherit=True)
-    return any(_same(code, live) for code in _codes(compiled))
+def _compiles_to(tree: ast.Module, node: ast.FunctionDef, live: CodeType) -> bool:
+    """Return whether the text still gives the code that runs.
+
+    A file is compiled whole, a cell statement by statement, and the compiler knows
+    in the first case only which names are modules: the code differs in how it calls
+    their functions.
+    """
+    alone = [part for part in tree.body if any(n is node for n in ast.walk(part))]
+    units = (tree, ast.Module(body=alone, type_ignores=tree.type_ignores))
+    return any(
+        _same(code, live)
+        for unit in units
+        for code in _codes(compile(unit, live.co_filename, "exec", dont_inherit=True))
+    )
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

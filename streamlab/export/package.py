@@ -179,9 +179,15 @@ def _require_usable(name: str) -> None:
         hint = "begin with a letter; use lower-case letters, digits, '-' and '_'"
         raise UsageError(message, hint=hint)
     owner = imports.distribution_of(module)
-    if module in sys.stdlib_module_names or owner not in {"", _project_name(name)}:
+    if module in sys.stdlib_module_names or (owner and not _is_export(owner, module)):
         message = f"the name {name!r} belongs to the module of {owner or 'Python'}"
         raise UsageError(message, hint="give another name: name=…")
+
+
+def _is_export(distribution: str, module: str) -> bool:
+    """Return whether an installed distribution is an earlier export of a module."""
+    scripts = importlib.metadata.distribution(distribution).entry_points
+    return any(script.value == f"{module}.worker:main" for script in scripts)
 
 
 def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:

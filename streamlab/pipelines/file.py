@@ -11,6 +11,7 @@
     topic = "flights"
     format = "json"
     schema = "schema.yaml"
+    event_time = "scheduled"         # may be left out; measures the latency from it
 
     [sink]
     type = "postgres"                # the rest are the fields of PostgresSink
@@ -105,6 +106,7 @@ def _input(document: Document, folder: Path) -> Input:
     kind = document.text("source", values, "type")
     format_name = document.text("source", values, "format")
     schema_path = values.pop("schema", None)
+    event_time = values.pop("event_time", None)
     try:
         cls = connectors.source_class(kind)
         codec = formats.named(format_name)
@@ -112,7 +114,13 @@ def _input(document: Document, folder: Path) -> Input:
         key = "type" if getattr(error, "kind", "") == "source" else "format"
         raise document.error("source", key, error.message, error.hint) from error
     source: Source = document.build("source", cls, values, folder)
-    return Input(source, format_name, _schema(document, schema_path, codec, folder))
+    schema = _schema(document, schema_path, codec, folder)
+    try:
+        return Input(source, format_name, schema, event_time)
+    except PipelineError as error:
+        raise document.error(
+            "source", "event_time", error.message, error.hint
+        ) from error
 
 
 def _schema(
@@ -167,6 +175,7 @@ def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
         "type": kind("source", stream.source),
         "format": stream.format,
         "schema": SCHEMA_FILE_NAME,
+        **({"event_time": stream.event_time} if stream.event_time else {}),
         **settings_of(stream.source, folder),
     }
     head: dict[str, Any] = {"name": pipeline.name}

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from streamlab.contracts import Schema
 from streamlab.errors import PipelineError
 from streamlab.sinks import Sink
@@ -37,6 +39,20 @@ class Input:
     format: str
     schema: Schema
     event_time: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check that the event time is a time."""
+        if self.event_time is None:
+            return
+        dtype = self.schema.dtypes.get(self.event_time)
+        if not (isinstance(dtype, pl.Datetime) or (dtype and dtype.is_integer())):
+            message = f"event_time names {self.event_time!r}, which is {dtype or 'no'}"
+            times = [f.name for f in self.schema.fields if f.dtype.is_temporal()]
+            raise PipelineError(
+                f"{message} column of the schema" if dtype is None else message,
+                hint="it must be a Datetime, or an integer of ms since 1970"
+                + (f"; there are {', '.join(times)}" if times else ""),
+            )
 
 
 @dataclass(frozen=True, slots=True)
