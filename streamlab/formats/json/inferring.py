@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from streamlab.errors import SchemaError
 from streamlab.formats.json.dtypes import parts
 from streamlab.formats.json.judging import NotJson, parse, without_mark
 
-NOTHING = pl.Null()
+NOTHING: pl.DataType = pl.Null()
 """The type of a column of which no value has been seen yet."""
 
 INTEGERS = (pl.Int64(), pl.Int128())
@@ -37,9 +36,14 @@ def infer(values: Sequence[bytes | None]) -> Schema:
             f"no schema can be inferred: none of {len(values)} values is a JSON object",
             hint="give a schema, or use format 'string' or 'bytes'",
         )
-    seen = _fields(
-        ((key, value) for each in objects for key, value in each.items()), ""
-    )
+    try:
+        pairs = ((key, value) for each in objects for key, value in each.items())
+        seen = _fields(pairs, "")
+    except RecursionError:
+        raise SchemaError(
+            "no schema can be inferred: the values are nested too deeply",
+            hint="give a schema of the fields that are needed",
+        ) from None
     if not seen:
         raise SchemaError(
             "no schema can be inferred: the JSON objects have no fields",
@@ -71,9 +75,10 @@ def _type(value: Any, path: str) -> pl.DataType:
     if isinstance(value, dict):
         return pl.Struct(_fields(value.items(), path))
     if isinstance(value, list):
-        inner = (_type(each, f"{path}[]") for each in value)
-        merge = functools.partial(_merged, path=f"{path}[]")
-        return pl.List(functools.reduce(merge, inner, NOTHING))
+        inner = NOTHING
+        for each in value:
+            inner = _merged(inner, _type(each, f"{path}[]"), f"{path}[]")
+        return pl.List(inner)
     if isinstance(value, int) and not isinstance(value, bool):
         return pl.Int64() if value in INT64 else pl.Int128()
     leaves = {bool: pl.Boolean(), float: pl.Float64(), str: pl.String()}
@@ -86,7 +91,7 @@ def _merged(one: pl.DataType, other: pl.DataType, path: str) -> pl.DataType:
     Raises:
         SchemaError: There is none.
     """
-    if one == other or other == NOTHING:
+    if other in (one, NOTHING):
         return one
     if one == NOTHING:
         return other

@@ -148,7 +148,8 @@ def _kind(found: Any, dtype: pl.DataType | None = None) -> str:
 
 
 def _first_wins(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    return dict(reversed(pairs))
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else dict(reversed(pairs))
 
 
 def _integer(digits: str) -> int:

@@ -76,9 +76,11 @@ def decode(values: Sequence[bytes | None], schema: Schema) -> Decoded:
         dtypes.converted(pl.col(name), dtype).alias(name)
         for name, dtype in plan.converted.items()
     )
+    # A later fault replaces an earlier one, so that the code of a value that has
+    # several does not depend on what stands beside it.
     found = {
-        **_misfits(read, frame, plan),
         **_missing(frame, plan),
+        **_misfits(read, frame, plan),
         **_no_texts(read, values, plan),
     }
     if found:
