@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from streamlab import failpoints
@@ -51,14 +51,15 @@ class Delivery:
         sink: Sink,
         context: SinkContext,
         processor: Processor,
-        dead_letters: DeadLetterWriter,
+        open_dead_letters: Callable[[], DeadLetterWriter],
         retrying: Retrying,
     ) -> None:
         """Keep the parts; nothing is opened before :meth:`open`."""
         self._sink = sink
         self._context = context
         self._processor = processor
-        self._dead_letters = dead_letters
+        self._open_dead_letters = open_dead_letters
+        self._dead_letters: DeadLetterWriter | None = None
         self._retrying = retrying
         self._writer: Writer | None = None
         self._sink_keeps_progress = False
@@ -66,15 +67,20 @@ class Delivery:
         self._unacknowledged: dict[str, Progress] = {}
 
     def open(self) -> None:
-        """Open the sink, waiting while it is down."""
+        """Open the sink and the dead letters, waiting while they are down."""
         self.close()
         self._writer = self._retrying(lambda: self._sink.open(self._context))
+        if not self._sink.takes_dead_letters:
+            self._dead_letters = self._retrying(self._open_dead_letters)
 
     def close(self) -> None:
-        """Close the sink."""
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        """Close the sink and the dead letters."""
+        writer, self._writer = self._writer, None
+        dead_letters, self._dead_letters = self._dead_letters, None
+        if writer is not None:
+            writer.close()
+        if dead_letters is not None:
+            dead_letters.close()
 
     def claim(self, initial: Sequence[Progress]) -> Sequence[Progress] | None:
         """Return the progress that the sink has stored; see ``Writer.claim``."""
@@ -131,9 +137,9 @@ class Delivery:
         return self._writer
 
     def _write_dead_letters(self, processed: Processed, done: int = 0) -> None:
-        letters = processed.dead_letters[done:]
-        if letters:
-            self._retrying(lambda: self._dead_letters.write(letters))
+        letters, writer = processed.dead_letters[done:], self._dead_letters
+        if letters and writer is not None:
+            self._retrying(lambda: writer.write(letters))
 
     def _write(
         self,

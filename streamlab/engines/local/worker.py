@@ -95,7 +95,7 @@ class Worker:
                 pipeline.sink,
                 context,
                 processor,
-                open_writer(pipeline),
+                lambda: open_writer(pipeline),
                 Retrying(self._gave_up, self._pause, self._resume),
             ),
             self._epoch_committed,
@@ -248,8 +248,7 @@ class Worker:
         if self._collector.room == 0:
             self._wait_for_room()
         if self._collector.room:
-            patience_s = IDLE_POLL_S if self._collector.empty else BUSY_POLL_S
-            self._collector.add(self._poll(self._collector.room, patience_s))
+            self._collector.add(self._poll(self._collector.room, self._patience()))
         if self._may_send():
             self._send()
 
@@ -268,6 +267,18 @@ class Worker:
             if self._state == "paused" and self._stages.idle:
                 self._resume()
         return batch
+
+    def _patience(self) -> float:
+        """Return how long a poll may wait for the first event, in seconds.
+
+        While something waits for a stage, that stage is waited for instead: what
+        arrives in the meantime comes in one batch.
+        """
+        if self._collector.empty:
+            return IDLE_POLL_S
+        if not self._collector.more_to_come:
+            self._stages.wait(BUSY_POLL_S)
+        return 0
 
     def _may_send(self) -> bool:
         if not self._collector.ready():

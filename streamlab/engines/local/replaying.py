@@ -1,0 +1,102 @@
+"""Dead letters looked at and sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamlab.engines.local.dead_letters import DeadLetterFile
+from streamlab.errors import UsageError
+from streamlab.pipelines import Pipeline
+from streamlab.settings import Settings
+from streamlab.sinks import DeadLetter
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The dead letters of one pipeline, one for each distinct origin.
+
+    Attributes:
+        pipeline: Whose they are.
+        letters: The letters; of an event that was set aside twice, the last one.
+        replayed: Origins that were sent again before.
+    """
+
+    pipeline: Pipeline
+    letters: Sequence[DeadLetter]
+    replayed: frozenset[str]
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> Kept:
+        """Read them from where the pipeline keeps them.
+
+        Raises:
+            UsageError: There is something else.
+            Unavailable: The broker does not answer.
+        """
+        distinct = {origin(letter): letter for letter in _all(pipeline)}
+        marks = _marks(pipeline)
+        lines = marks.read_text(encoding="utf-8").split() if marks.exists() else []
+        return cls(pipeline, list(distinct.values()), frozenset(lines))
+
+    def chosen(self, *, code: str = "", again: bool = False) -> list[DeadLetter]:
+        """Return the letters to send: of one kind if named, not twice unless asked."""
+        return [
+            letter
+            for letter in self.letters
+            if code in {"", letter.code}
+            and (again or origin(letter) not in self.replayed)
+        ]
+
+    def replay(self, letters: Sequence[DeadLetter], *, topic: str = "") -> int:
+        """Send events again, as they were, and remember that.
+
+        Args:
+            letters: The letters.
+            topic: Where to; the topic that each came from without one.
+
+        Returns:
+            How many were sent.
+
+        Raises:
+            UsageError: The pipeline does not read Kafka, and no topic is named.
+            Unavailable: The broker does not answer; what was sent is remembered.
+        """
+        from streamlab.connectors.kafka.dead_letter_topic import send_again
+
+        profile = getattr(self.pipeline.input.source, "profile", "")
+        by_topic: dict[str, list[DeadLetter]] = {}
+        for letter in letters:
+            by_topic.setdefault(topic or letter.topic, []).append(letter)
+        for target, group in by_topic.items():
+            send_again(group, target, profile)
+            self._remember(group)
+        return len(letters)
+
+    def _remember(self, letters: Sequence[DeadLetter]) -> None:
+        path = _marks(self.pipeline)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.writelines(f"{origin(letter)}\n" for letter in letters)
+
+
+def origin(letter: DeadLetter) -> str:
+    """Return ``topic/partition@position``, which is what a dead letter is known by."""
+    return f"{letter.topic}/{letter.partition}@{letter.position}".replace(" ", "")
+
+
+def _all(pipeline: Pipeline) -> Iterator[DeadLetter]:
+    policy = pipeline.dead_letters
+    if policy.file is not None:
+        return DeadLetterFile(pipeline.folder / policy.file).read()
+    if policy.topic is None:
+        message = f"pipeline {pipeline.name!r} keeps no dead letters"
+        raise UsageError(message)
+    from streamlab.connectors.kafka.dead_letter_topic import read
+
+    return read(policy.topic, policy.profile)
+
+
+def _marks(pipeline: Pipeline) -> Path:
+    return Settings.load().state_folder / "replayed" / f"{pipeline.name}.txt"
