@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamlab import export
+    from streamlab.connectors.kafka.connection import connect
+    from streamlab.connectors.kafka.topics import topics
     from streamlab.contracts import Field, Schema
     from streamlab.errors import StreamlabError
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
     from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
+    from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
+    from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
@@ -37,10 +41,14 @@ _WHERE = {
     "Throughput": "streamlab.observe.throughput",
     "Transform": "streamlab.transforms.transform",
     "Verdict": "streamlab.transforms.verdicts",
+    "connect": "streamlab.connectors.kafka.connection",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
     "lag": "streamlab.observe.lag",
+    "live_tap": "streamlab.taps.live",
     "table": "streamlab.transforms.table",
+    "tap": "streamlab.taps.tap",
+    "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
     "workers": "streamlab.observe.workers",
 }
@@ -59,10 +67,14 @@ __all__ = [
     "Throughput",
     "Transform",
     "Verdict",
+    "connect",
     "evaluate",
     "export",
     "lag",
+    "live_tap",
     "table",
+    "tap",
+    "topics",
     "transform",
     "workers",
 ]

@@ -50,7 +50,7 @@ class MessageOrigins:
 
     def keys(self) -> Sequence[bytes | None]:
         """Return the key of each message."""
-        return list(map(Message.key, self._messages))
+        return keys(self._messages)
 
     def headers(self, row: int) -> Headers:
         """Return the headers of one message."""
@@ -77,6 +77,11 @@ def uncollected() -> Iterator[None]:
 def values(messages: Sequence[Message]) -> list[bytes | None]:
     """Return the value of each message; None is a tombstone."""
     return list(map(Message.value, messages))
+
+
+def keys(messages: Sequence[Message]) -> list[bytes | None]:
+    """Return the key of each message."""
+    return list(map(Message.key, messages))
 
 
 def numbers(messages: Sequence[Message]) -> list[int]:

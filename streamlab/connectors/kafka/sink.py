@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from streamlab import formats
 from streamlab.connectors.kafka import connection, topics
 from streamlab.connectors.kafka.producing import (
     OPTIONS,
@@ -16,6 +15,7 @@ from streamlab.connectors.kafka.producing import (
     Outbox,
 )
 from streamlab.errors import SchemaError, UnknownName
+from streamlab.formats import named
 from streamlab.sinks import Guarantee, Sink, SinkContext, Writer
 
 KEY_COLUMN = "_key"
@@ -71,7 +71,7 @@ class KafkaSink(Sink):
             SettingsError: The profile or an option cannot be used.
             Unavailable: The broker does not answer.
         """
-        encoding = Encoding(formats.named(self.format), self._key(context))
+        encoding = Encoding(named(self.format), self._key(context))
         options = connection.client_options(self.profile, self.options)
         client = connection.admin(self.profile, self.options)
         topics.describe(client, self.topic)

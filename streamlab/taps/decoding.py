@@ -1,0 +1,177 @@
+"""Chunks of messages to parts of a sample: filtered by key, decoded, filtered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from streamlab.connectors.kafka.following import Chunk
+from streamlab.contracts import Schema
+from streamlab.errors import SchemaError, UnknownName, UsageError, first_line
+from streamlab.formats import Rejection, named
+from streamlab.positions import TopicPartition
+from streamlab.sources import METADATA
+
+INFER_ROWS = 10_000
+"""A schema that nobody gave is inferred from this many events, those read first."""
+
+METADATA_DTYPES: Mapping[str, pl.DataType] = {
+    "_topic": pl.String(),
+    "_partition": pl.Int32(),
+    "_offset": pl.Int64(),
+    "_timestamp": pl.Datetime("ms", "UTC"),
+    "_key": pl.Binary(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some events of a sample.
+
+    Attributes:
+        frame: Metadata columns, then the schema's.
+        values: The original bytes of the frame's rows.
+        rejected: Values that did not decode; ``row`` counts from the first event read.
+        rejected_values: Their bytes.
+        positions: Where each partition was read to.
+        events: Number of events read for it, those left out by a filter included.
+    """
+
+    frame: pl.DataFrame
+    values: pl.Series
+    rejected: tuple[Rejection, ...]
+    rejected_values: tuple[bytes | None, ...]
+    positions: Mapping[TopicPartition, int]
+    events: int
+
+
+class Decoder:
+    """Makes parts of chunks, one after another.
+
+    Args:
+        topic: The topic, for ``_topic``.
+        format: Name of the format of the values.
+        schema: Schema of the events; None infers it from the first chunk that has any.
+        key: Only events with this key; None for all.
+        where: Only events for which this is true; None for all.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        format: str,  # noqa: A002 -- the word of the public API
+        *,
+        schema: Schema | None = None,
+        key: bytes | None = None,
+        where: pl.Expr | None = None,
+    ) -> None:
+        self._topic = topic
+        self._format = named(format)
+        self._key = key
+        self._where = where
+        self.schema = schema
+        if schema is not None:
+            self._check(schema)
+
+    def part(self, chunk: Chunk, first: int = 0) -> Part:
+        """Decode a chunk.
+
+        Args:
+            chunk: The events.
+            first: Number of the chunk's first event, in reading order.
+
+        Raises:
+            SchemaError: No schema was given and none can be inferred.
+            UsageError: The ``where`` expression does not work on the events.
+        """
+        raw = _columns(chunk, self._topic)
+        rows: Sequence[int] | None = None
+        values = chunk.values
+        if self._key is not None:
+            rows = [i for i, key in enumerate(chunk.keys) if key == self._key]
+            values = [chunk.values[row] for row in rows]
+            raw = raw[rows]
+        schema = self._fixed_schema(values)
+        decoded = self._format.decode(values, schema)
+        kept = decoded.kept(len(values))
+        if kept is not None:
+            raw = raw[kept]
+        frame = raw.drop("_value").hstack(decoded.frame.get_columns())
+        bytes_of_rows = raw["_value"].alias("value")
+        if self._where is not None:
+            fits = self._fitting(frame)
+            frame, bytes_of_rows = frame.filter(fits), bytes_of_rows.filter(fits)
+        return Part(
+            frame=frame,
+            values=bytes_of_rows,
+            rejected=tuple(
+                replace(one, row=first + (rows[one.row] if rows else one.row))
+                for one in decoded.rejected
+            ),
+            rejected_values=tuple(values[one.row] for one in decoded.rejected),
+            positions=chunk.positions,
+            events=len(chunk),
+        )
+
+    def _fixed_schema(self, values: Sequence[bytes | None]) -> Schema:
+        """Return the schema; infer it once there are values."""
+        if self.schema is not None:
+            return self.schema
+        if not values:
+            return Schema(())
+        found = self._format.infer(values[:INFER_ROWS])
+        own = [name for name in found.dtypes.names() if name not in METADATA]
+        self.schema = found.only(own)
+        return self.schema
+
+    def _check(self, schema: Schema) -> None:
+        clash = sorted(set(schema.dtypes.names()) & set(METADATA))
+        if clash:
+            raise SchemaError(
+                f"the field {clash[0]!r} has the name of a metadata column",
+                hint="leave it out of the schema",
+            )
+
+    def _fitting(self, frame: pl.DataFrame) -> pl.Series:
+        try:
+            fits = frame.lazy().select(fits=self._where).collect()["fits"]
+        except pl.exceptions.ColumnNotFoundError as error:
+            raise _unknown_column(self._where, frame) from error
+        except pl.exceptions.PolarsError as error:
+            raise UsageError(f"`where` fails: {first_line(error)}") from error
+        if fits.dtype != pl.Boolean or len(fits) not in {1, frame.height}:
+            raise UsageError(
+                f"`where` gives {fits.dtype}, not true or false for each event",
+                hint='such as where=pl.col("arr_delay") > 15',
+            )
+        return fits.fill_null(value=False).extend_constant(
+            bool(fits.any()), frame.height - len(fits)
+        )
+
+
+def _unknown_column(where: pl.Expr | None, frame: pl.DataFrame) -> UnknownName:
+    named = where.meta.root_names() if where is not None else []
+    unknown = next((name for name in named if name not in frame.columns), "")
+    return UnknownName("column", unknown, frame.columns)
+
+
+def _columns(chunk: Chunk, topic: str) -> pl.DataFrame:
+    """Return a chunk's metadata, and its values as ``_value``."""
+    return pl.DataFrame(
+        {
+            "_partition": pl.Series(chunk.partitions, dtype=pl.Int32),
+            "_offset": pl.Series(chunk.offsets, dtype=pl.Int64),
+            "_timestamp": pl.Series(chunk.timestamps_ms, dtype=pl.Int64),
+            "_key": pl.Series(chunk.keys, dtype=pl.Binary),
+            "_value": pl.Series(chunk.values, dtype=pl.Binary),
+        }
+    ).select(
+        pl.lit(topic).alias("_topic"),
+        "_partition",
+        "_offset",
+        pl.col("_timestamp").cast(pl.Datetime("ms", "UTC")),
+        "_key",
+        "_value",
+    )
