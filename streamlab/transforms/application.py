@@ -28,7 +28,7 @@ from streamlab.transforms.steps import (
 from streamlab.transforms.transform import Transform
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prepared:
     """Transforms that are ready to run, one after another, as one query.
 

@@ -45,7 +45,7 @@ class Outcome:
     order: Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Cut:
     """One way to run the events in pieces.
 
@@ -70,7 +70,7 @@ class _RefutedError(Exception):
         self.verdict = verdict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """A function on trial.
 

@@ -49,7 +49,7 @@ class SampleLike(Protocol):
 Transforms: TypeAlias = Transform[Any, Any] | Sequence[Transform[Any, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluation:
     """What a transform made of a sample.
 
@@ -117,7 +117,7 @@ class Evaluation:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Given:
     """What an evaluation is made on, with the columns chosen for the function."""
 
@@ -206,7 +206,7 @@ def evaluate(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Run:
     """The first run on the sample, or on as much of it as fits into the budget."""
 

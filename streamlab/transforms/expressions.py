@@ -37,6 +37,13 @@ def holds(value: Json, names: frozenset[str]) -> bool:
     return isinstance(value, str) and value in names
 
 
+def holds_key(value: Json, name: str) -> bool:
+    """Return whether the name is a key anywhere inside; texts may be the user's."""
+    if isinstance(value, dict):
+        return name in value or any(holds_key(item, name) for item in value.values())
+    return isinstance(value, list) and any(holds_key(item, name) for item in value)
+
+
 def check_row_wise(expression: Json) -> None:
     """Check that an expression's value in a row depends on that row alone.
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import linecache
 import re
-import sysconfig
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,12 +19,9 @@ from typing import Any, Protocol
 import polars as pl
 
 from streamlab.errors import StreamlabError, TransformError, first_line, near_names
+from streamlab.transforms.source import LIBRARIES
 from streamlab.transforms.transform import Transform
 
-_LIBRARIES = tuple(
-    {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
-    | {str(Path(__file__).parents[1])}
-)
 _CONVERSION = re.compile(r"conversion from .* failed in column .* out of \d+ values")
 _QUOTED = re.compile(r'"([^"]*)"')
 _VALID_COLUMNS = re.compile(r"valid columns: (\[.*\])")
@@ -162,7 +158,7 @@ def _place(error: BaseException, function: Callable[..., Any]) -> _Place | None:
     traceback: types.TracebackType | None = error.__traceback__
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
-        if file == own or not file.startswith(_LIBRARIES):
+        if file == own or not file.startswith(LIBRARIES):
             found = _Place(file, traceback.tb_lineno)
         traceback = traceback.tb_next
     return found

@@ -12,6 +12,7 @@ from streamlab.transforms.expressions import (
     NotShown,
     check_row_wise,
     holds,
+    holds_key,
     only,
 )
 
@@ -32,6 +33,12 @@ class Walk:
         self._stream = stream
         self._table_keys = table_keys
 
+    def result(self, value: Json) -> Flow:
+        """Return what is known of the rows of a whole plan; raises as ``node`` does."""
+        if not _reads(value, self._stream):
+            raise LooksAcross("it gives rows of no event")
+        return self.node(value)
+
     def node(self, value: Json) -> Flow:
         """Return what is known of the rows of a node.
 
@@ -43,7 +50,6 @@ class Walk:
         if name in rowwise.ACROSS_NODES:
             raise LooksAcross(f"it uses {rowwise.ACROSS_NODES[name]}")
         known = {
-            "IR": self._planned,
             "Scan": self._scan,
             "DataFrameScan": lambda _: Flow(),
             "Filter": self._filter,
@@ -57,9 +63,6 @@ class Walk:
         if name not in known:
             raise NotShown(f"{name} is not known to be row-wise")
         return known[name](content)
-
-    def _planned(self, content: Json) -> Flow:
-        return self.node(content["dsl"])
 
     def _scan(self, content: Json) -> Flow:
         arguments = content["unified_scan_args"]
@@ -77,8 +80,8 @@ class Walk:
         expressions = content["expr"]
         for expression in expressions:
             check_row_wise(expression)
-        columns = [holds(one, frozenset({"Column"})) for one in expressions]
-        selected = [holds(one, frozenset({"Selector"})) for one in expressions]
+        columns = [holds_key(one, "Column") for one in expressions]
+        selected = [holds_key(one, "Selector") for one in expressions]
         # A select of constants alone gives one row, whatever the number of events.
         if not any(columns) and not all(selected):
             raise NotShown("select() may hold nothing but constants")
@@ -146,8 +149,6 @@ class Walk:
     def _key(self, value: Json) -> frozenset[str]:
         """Return the columns that name a row of a table; none if that is not known."""
         name, content = only(value)
-        if name == "IR":
-            return self._key(content["dsl"])
         if name == "Scan":
             path = content["sources"]["Paths"][0]["inner"]
             return self._table_keys.get(path, frozenset())

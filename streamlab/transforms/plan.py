@@ -64,7 +64,7 @@ def claims(steps: Sequence[Step], input_schema: pl.Schema) -> Claims:
             verdict = failed(NOT_REPEATABLE, finding)
             return Claims(verdict, _no_order("the function is not repeatable"), False)
     try:
-        flow = Walk(_STREAM, _table_keys(steps)).node(_plan(steps, input_schema))
+        flow = Walk(_STREAM, _table_keys(steps)).result(_plan(steps, input_schema))
     except LooksAcross as error:
         return Claims(
             looks_across(str(error)), _no_order("it looks across rows"), False
@@ -99,10 +99,10 @@ def _plan(steps: Sequence[Step], input_schema: pl.Schema) -> Json:
     first, second = (_serialized(steps, input_schema) for _ in range(2))
     if first != second:
         raise NotShown("it differs from one call to the next")
-    return json.loads(first)
+    return first
 
 
-def _serialized(steps: Sequence[Step], input_schema: pl.Schema) -> str:
+def _serialized(steps: Sequence[Step], input_schema: pl.Schema) -> Json:
     query = _unreadable(_STREAM, input_schema)
     try:
         for number, step in enumerate(steps):
@@ -119,7 +119,18 @@ def _serialized(steps: Sequence[Step], input_schema: pl.Schema) -> str:
         raise NotShown("it reads rows before the query is complete") from None
     except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
         raise NotShown(f"{type(error).__name__} while planning") from None
-    return _json(query)
+    return json.loads(_json(query), object_hook=_unwrapped)
+
+
+def _unwrapped(value: Json) -> Json:
+    """Take away what polars puts around a node that it has planned or will cache.
+
+    Both carry a number that is another one each time.
+    """
+    match value:
+        case {"IR": {"dsl": node}} | {"Cache": {"input": node, "id": _}}:
+            return node
+    return value
 
 
 def _json(query: pl.LazyFrame) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import builtins
 import inspect
+import os
 import sysconfig
 import textwrap
 import types
@@ -39,10 +40,12 @@ _CHANGING = frozenset(
 _CHANGING_MODULES = frozenset({"random", "secrets", "time", "uuid"})
 _STEADY = frozenset({"UUID", "mktime", "sleep", "strptime", "uuid3", "uuid5"})
 _CALLABLES = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, type)
-_LIBRARIES = tuple(
-    {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
-    | {str(Path(__file__).parents[1])}
-)
+_FOLDERS = [
+    *(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")),
+    str(Path(__file__).parents[1]),
+]
+LIBRARIES = tuple(f"{folder}{os.sep}" for folder in _FOLDERS)
+"""Where code lies that the user did not write, this package among it."""
 
 
 def changing(function: Callable[..., Any]) -> str:
@@ -83,7 +86,7 @@ def _own_functions(function: Callable[..., Any]) -> Iterator[types.FunctionType]
         one = waiting.pop()
         if not isinstance(one, types.FunctionType) or id(one) in seen:
             continue
-        if seen and one.__code__.co_filename.startswith(_LIBRARIES):
+        if seen and one.__code__.co_filename.startswith(LIBRARIES):
             continue  # a library's function; the first one is always the user's
         seen.add(id(one))
         yield one

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ METADATA_DTYPES: Mapping[str, pl.DataType] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Step:
     """One transform with its tables in hand.
 
@@ -60,25 +61,27 @@ class Step:
             import pyarrow as pa  # noqa: F401 -- polars converts through it, by itself
         except ImportError:
             raise MissingExtra(f"{self.transform.name}()", "pandas") from None
-        # Arrow-backed columns keep their types: numpy's turn an integer column into
-        # floats as soon as one value is missing, so the schema would depend on data.
-        tables = {
-            name: rows.to_pandas(use_pyarrow_extension_array=True)
-            for name, rows in self.tables.items()
-        }
-        events = frame.collect(engine="in-memory").to_pandas(
-            use_pyarrow_extension_array=True
-        )
-        result = self.transform.function(events, **tables)
+        events = _to_pandas(frame.collect(engine="in-memory"))
+        result = self.transform.function(events, **self._pandas_tables)
         if not isinstance(result, pd.DataFrame):
             raise self._not_a_frame(result, "a pandas frame")
         return pl.from_pandas(result).lazy()
+
+    @cached_property
+    def _pandas_tables(self) -> dict[str, Any]:
+        return {name: _to_pandas(rows) for name, rows in self.tables.items()}
 
     def _not_a_frame(self, result: object, wanted: str) -> TransformError:
         return TransformError(
             f"{self.transform.name}() returned {type(result).__name__}, not {wanted}",
             hint="end the function with: return <the frame>",
         )
+
+
+def _to_pandas(frame: pl.DataFrame) -> Any:
+    # Arrow-backed columns keep their types: numpy's turn an integer column into
+    # floats as soon as one value is missing, so the schema would depend on data.
+    return frame.to_pandas(use_pyarrow_extension_array=True)
 
 
 def read_tables(

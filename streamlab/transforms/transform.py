@@ -84,11 +84,11 @@ class Transform(Generic[P, R]):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Return the names of the parameters that are streams, not tables."""
+        """Return the parameters that are streams: no table, and no default."""
         return tuple(
             name
-            for name in inspect.signature(self.function).parameters
-            if name not in self.tables
+            for name, parameter in inspect.signature(self.function).parameters.items()
+            if name not in self.tables and parameter.default is parameter.empty
         )
 
 
@@ -126,6 +126,10 @@ def transform(
     """
 
     def wrap(wrapped: Callable[P, R]) -> Transform[P, R]:
+        taken: object = wrapped  # whoever does not check types may hand in anything
+        if not callable(taken):
+            kind = type(taken).__name__
+            raise UsageError(f"a transform is made of a function, not of {kind}")
         prepared = {
             name: value if isinstance(value, Table) else table(value)
             for name, value in (tables or {}).items()

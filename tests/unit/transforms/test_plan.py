@@ -99,6 +99,11 @@ def test_a_computed_table_is_not_refused() -> None:
     assert _claims(joined).rows.kind == "unknown"
 
 
+def test_returning_the_table_is_not_row_wise() -> None:
+    """A plan without the events would give the table again for every batch."""
+    assert _claims(lambda _, seats: seats).rows.kind == "failed"
+
+
 def test_a_frame_read_early_proves_nothing() -> None:
     """A mean that became a constant of the plan is not taken for one."""
 

@@ -58,3 +58,20 @@ def test_unknown_metadata_is_refused() -> None:
     """A misspelt metadata column is named with those that there are."""
     with pytest.raises(UsageError, match="'_ofset' is not a metadata column"):
         sl.transform(metadata=["_ofset"])(lambda events: events)
+
+
+def test_a_parameter_with_a_default_is_no_stream() -> None:
+    """A constant may be a default; it is not taken for a second stream."""
+
+    @sl.transform
+    def above(events: pl.LazyFrame, limit: int = 1) -> pl.LazyFrame:
+        return events.filter(pl.col("id") > limit)
+
+    assert above.inputs == ("events",)
+    assert above(EVENTS).collect().height == 1
+
+
+def test_only_a_function_is_taken() -> None:
+    """Anything else is refused with its type."""
+    with pytest.raises(UsageError, match="not of int"):
+        sl.transform(3)  # type: ignore[call-overload]
