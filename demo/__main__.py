@@ -40,12 +40,19 @@ WARM_UP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What the exported pipeline says about itself."""
+    """What the exported package says about itself.
+
+    Attributes:
+        command: Name of its command.
+        pipeline: Name of its pipeline.
+        table: Where its rows go.
+        dead_letters: File of its dead letters.
+    """
 
     command: str
     pipeline: str
     table: str
-    dead_letters: str
+    dead_letters: Path
 
     @classmethod
     def read(cls, folder: Path) -> Export:
@@ -58,7 +65,7 @@ class Export:
             command=command,
             pipeline=stored["pipeline"]["name"],
             table=stored["sink"]["table"],
-            dead_letters=stored["dead_letters"]["topic"],
+            dead_letters=HOME / stored["dead_letters"]["file"],
         )
 
 
@@ -135,7 +142,11 @@ class Demo:
     def _notebook(self) -> int:
         """Run the notebook; return how many consumer groups a tap made or moved."""
         bystander = Consumer(
-            {"bootstrap.servers": self.servers.kafka, "group.id": BYSTANDER}
+            {
+                "bootstrap.servers": self.servers.kafka,
+                "group.id": BYSTANDER,
+                "log_level": flights.QUIET,
+            }
         )
         mine = [
             TopicPartition(flights.TOPIC, partition, BYSTANDER_AT)
@@ -197,7 +208,7 @@ class Demo:
         """Return the number of dead letters, after a check that they are the poison."""
         good = {value for value in flights.messages(frame).values if value}
         poison = oracle.foreign(self.servers.kafka, flights.TOPIC, good)
-        found = oracle.dead_letters(self.servers.kafka, export.dead_letters)
+        found = oracle.dead_letters(export.dead_letters)
         if found != poison:
             wrong = {origin for origin, _ in found.items() ^ poison.items()}
             message = f"{len(wrong)} dead letters are not the poison, byte by byte"

@@ -6,12 +6,10 @@ import time
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import (
-    AdminClient,
-    OffsetSpec,
-)
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
-SECONDS = 30.0
+from demo import flights
+
 NOT_YET = {KafkaError.NOT_COORDINATOR, KafkaError.GROUP_ID_NOT_FOUND}
 """What a broker answers about a group whose coordinator is only starting."""
 
@@ -24,11 +22,13 @@ class Broker:
     def __init__(self, address: str) -> None:
         """Connect when first asked; ``address`` is ``host:port``."""
         self.address = address
-        self._admin = AdminClient({"bootstrap.servers": address, "log_level": 3})
+        self._admin = AdminClient(
+            {"bootstrap.servers": address, "log_level": flights.QUIET}
+        )
 
     def topics(self) -> dict[str, int]:
         """Return each topic and its number of partitions."""
-        found = self._admin.list_topics(timeout=SECONDS).topics
+        found = self._admin.list_topics(timeout=flights.SECONDS).topics
         return {name: len(topic.partitions) for name, topic in found.items()}
 
     def ends(self, topic: str, partitions: int) -> dict[int, int]:
@@ -45,7 +45,9 @@ class Broker:
 
     def groups(self) -> set[str]:
         """Return the names of all consumer groups."""
-        listed = self._admin.list_consumer_groups(request_timeout=SECONDS).result()
+        listed = self._admin.list_consumer_groups(
+            request_timeout=flights.SECONDS
+        ).result()
         return {group.group_id for group in listed.valid}
 
     def shares(self, group: str) -> list[int]:

@@ -22,6 +22,8 @@ from confluent_kafka.cimpl import NewTopic
 TOPIC = "flights"
 PARTITIONS = 4
 KEY = "carrier"
+QUIET = 0
+"""Log level of the clients: what goes wrong is raised, not written to the terminal."""
 SECONDS = 30
 """How long to wait for the broker to carry out one request."""
 
@@ -95,7 +97,7 @@ def create_topic(
     kafka: str, topic: str, *, partitions: int = PARTITIONS, **config: str
 ) -> None:
     """Create a topic; one that is already there stays as it is."""
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 3})
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": QUIET})
     created = admin.create_topics(
         [NewTopic(topic, partitions, 1, config=config)], operation_timeout=SECONDS
     )
@@ -117,7 +119,7 @@ def producer(kafka: str, **options: Any) -> Producer:
             "linger.ms": 20,
             "batch.size": 1_000_000,
             "queue.buffering.max.messages": 1_000_000,
-            "log_level": 3,  # errors; a broker that still starts is none
+            "log_level": QUIET,
             **options,
         }
     )
