@@ -102,13 +102,8 @@ def sample_html(sample: Sample) -> Html:
 def sample_plain(sample: Sample) -> str:
     """Return a sample for a terminal."""
     figures = ", ".join(f"{value} {label}" for label, value in _sample_facts(sample))
-    return "\n".join(
-        [
-            f"{_sample_title(sample)}: {figures}",
-            markup.visible(str(sample.frame)),
-            _spans(sample),
-        ]
-    )
+    title = f"{_sample_title(sample)}: {figures}"
+    return markup.visible(f"{title}\n{sample.frame}\n{_spans(sample)}")
 
 
 def _sample_title(sample: Sample) -> str:

@@ -85,7 +85,7 @@ def plain(panel: Panel) -> str:
     parts = [f"{panel.title}: {figures}" if figures else panel.title]
     if panel.columns:
         parts.append(markup.plain_table(panel.columns, panel.rows))
-    return "\n".join([*parts, panel.note] if panel.note else parts)
+    return "\n".join(map(markup.visible, [*parts, panel.note] if panel.note else parts))
 
 
 def _picture(panel: Panel) -> Html:

@@ -110,7 +110,8 @@ def test_a_duration_is_said_as_a_person_would(seconds, shown):
 
 
 @pytest.mark.parametrize(
-    ("per_s", "shown"), [(0, "0/s"), (999, "999/s"), (1_970, "1.97 k/s"), (2e6, "2 M/s")]
+    ("per_s", "shown"),
+    [(0, "0/s"), (999, "999/s"), (1_970, "1.97 k/s"), (2e6, "2 M/s")],
 )
 def test_a_rate_has_three_figures(per_s, shown):
     """Rates are short enough for a line of facts."""

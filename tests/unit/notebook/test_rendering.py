@@ -9,9 +9,7 @@ from streamlab.notebook.rendering import is_live
 
 
 def kernel(allow_stdin):
-    return SimpleNamespace(
-        get_parent=lambda: {"content": {"allow_stdin": allow_stdin}}
-    )
+    return SimpleNamespace(get_parent=lambda: {"content": {"allow_stdin": allow_stdin}})
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,82 @@
+"""Displays: our values as HTML, with everything hostile in them inert."""
+
+import polars as pl
+import pytest
+
+from streamlab.contracts import Field, Schema
+from streamlab.formats import Rejection
+from streamlab.notebook import displays
+from streamlab.observe.lag import LAG_SCHEMA, LagReading
+from streamlab.observe.status import WorkerStatus
+from streamlab.positions import Span, TopicPartition
+from streamlab.taps.sample import Sample
+from tests.unit.notebook.corpus import HOSTILE
+from tests.unit.notebook.test_markup import tags
+
+
+def sample(text):
+    frame = pl.DataFrame(
+        {"_topic": [text], "_key": [text.encode()], text: [text], "o": [{"a": text}]}
+    )
+    schema = Schema.of({text: pl.String(), "o": pl.Struct({"a": pl.String})})
+    return Sample(
+        name=text,
+        topic=text,
+        frame=frame,
+        spans=(Span(TopicPartition(text, 0), 0, 1),),
+        schema=schema,
+        format="json",
+        cut={"where": text},
+        values=pl.Series([b"{}"]),
+        rejected=(Rejection(0, "not-json", text),),
+    )
+
+
+def lag(text):
+    frame = pl.DataFrame([(text, 0, 1, 2, 1, None)], schema=LAG_SCHEMA, orient="row")
+    return LagReading(text, 0, frame)
+
+
+def worker(text):
+    return WorkerStatus(text, text, 1, "failed", 0, reason=text, counts={text: 1})
+
+
+MAKERS = {
+    "sample": sample,
+    "lag": lag,
+    "status": worker,
+    "schema": lambda text: Schema((Field(text, pl.String()),), text),
+}
+
+
+def html(session, value):
+    return displays.table(session)[type(value)][0](value)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("kind", MAKERS)
+def test_hostile_text_makes_no_element(session, kind, text):
+    """As topic, key, value, column, error or group, a text adds no tag."""
+    make = MAKERS[kind]
+    assert tags(html(session, make(text))) == tags(html(session, make("harmless")))
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_plain_text_holds_no_escape_sequence(session, kind):
+    """A value cannot repaint the terminal."""
+    value = MAKERS[kind]("a\x1b[31mb")
+    assert "\x1b" not in displays.table(session)[type(value)][1](value)
+
+
+def test_a_sample_counts_what_did_not_decode(session):
+    """Rejected values are shown by code, with a reason."""
+    shown = html(session, sample("x"))
+    assert "did not decode" in shown
+    assert "not-json" in shown
+
+
+def test_the_shell_uses_them(shell):
+    """The formatters of the shell know our types."""
+    formatted, _ = shell.display_formatter.format(lag("group"))
+    assert "lag of group" in formatted["text/html"]
+    assert formatted["text/plain"].startswith("lag of group: 1 events behind")
