@@ -28,6 +28,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
@@ -61,6 +62,9 @@ class Origins(Protocol):
     for each of a million events costs 0.2 s that most pipelines need not pay.
     """
 
+    def counts(self) -> Mapping[TopicPartition, int]:
+        """Return how many events there are of each partition."""
+
     def partitions(self) -> Sequence[TopicPartition]:
         """Return the partition of each event."""
 
@@ -89,6 +93,10 @@ class ListedOrigins:
     listed_timestamps_ms: Sequence[int | None] = ()
     listed_keys: Sequence[bytes | None] = ()
     listed_headers: Mapping[int, Headers] = field(default_factory=dict)
+
+    def counts(self) -> Mapping[TopicPartition, int]:
+        """Return how many events there are of each partition."""
+        return Counter(self.listed_partitions)
 
     def partitions(self) -> Sequence[TopicPartition]:
         """Return the partition of each event."""
@@ -155,6 +163,12 @@ class _JoinedOrigins:
     def __init__(self, parts: Sequence[tuple[int, Origins]]) -> None:
         self._parts = [origins for _, origins in parts]
         self._ends = list(itertools.accumulate(length for length, _ in parts))
+
+    def counts(self) -> Mapping[TopicPartition, int]:
+        counted: Counter[TopicPartition] = Counter()
+        for part in self._parts:
+            counted.update(part.counts())
+        return counted
 
     def partitions(self) -> Sequence[TopicPartition]:
         return list(itertools.chain.from_iterable(p.partitions() for p in self._parts))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import operator
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
@@ -31,6 +32,11 @@ class MessageOrigins:
     ) -> None:
         self._messages = messages
         self._partitions = partitions
+
+    def counts(self) -> Mapping[TopicPartition, int]:
+        """Return how many messages there are of each partition."""
+        counted = Counter(map(Message.partition, self._messages))
+        return {self._partitions[cast("int", n)]: count for n, count in counted.items()}
 
     def partitions(self) -> Sequence[TopicPartition]:
         """Return the partition of each message."""

@@ -43,12 +43,6 @@ class Processed:
     output: pl.DataFrame
     dead_letters: tuple[DeadLetter, ...]
 
-    def read_by_partition(self) -> Mapping[TopicPartition, int]:
-        """Return how many events were read of each partition."""
-        if len(self.raw.spans) == 1:
-            return {self.raw.spans[0].partition: len(self.raw)}
-        return Counter(self.raw.origins.partitions())
-
     def dead_by_partition(self) -> Mapping[TopicPartition, int]:
         """Return how many events became dead letters, of each partition."""
         return Counter(

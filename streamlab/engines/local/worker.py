@@ -430,7 +430,7 @@ class Worker:
         )
         self.tally.add(
             EpochCounts(
-                read=processed.read_by_partition(),
+                read=processed.raw.origins.counts(),
                 dead_lettered=processed.dead_by_partition(),
                 rows_out=delivered.rows,
                 stage_s=seconds,
