@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import polars as pl
+import pytest
 
 from streamlab.transforms import failure, rowwise
 from streamlab.transforms.plan import claims
@@ -142,6 +143,16 @@ def test_no_method_that_the_plan_shows_is_refuted_on_a_sample() -> None:
                 break
     assert refuted == []
     assert len(shown) > 150
+
+
+def test_a_wrong_name_on_the_list_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Negative control: with shift() on the list, the cuts find it."""
+    listed = rowwise.ROW_WISE | {"Shift"}
+    monkeypatch.setattr(rowwise, "ROW_WISE", listed)
+    monkeypatch.setattr(rowwise, "ACROSS_ROWS", rowwise.ACROSS_ROWS - {"Shift"})
+    events, steps = _events(), _steps(pl.col("a").shift(1))
+    assert claims(steps, events.schema).rows.kind == "shown"
+    assert not _holds_in_pieces(steps, events, collected(steps, events))
 
 
 def test_a_name_is_on_one_list_only() -> None:
