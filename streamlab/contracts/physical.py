@@ -104,7 +104,7 @@ def type_named(physical: str) -> pl.DataType | None:
         if found:
             return build(physical, found)
     if _OURS.fullmatch(physical):
-        names = [*PLAIN, "timestamp(us, UTC)", "decimal(10, 2)"]
+        names = [*PLAIN, "timestamp(us, UTC)", "decimal(10, 2)", 'enum(["a", "b"])']
         raise NotAType(
             f"{physical!r} is no physical type: {near_names(physical, names)}"
         )

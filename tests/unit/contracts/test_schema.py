@@ -1,0 +1,59 @@
+"""The schema value."""
+
+from __future__ import annotations
+
+import polars as pl
+import pytest
+
+from streamlab.contracts import Field, Schema
+from streamlab.errors import SchemaError
+
+
+def test_types_may_be_classes_as_in_polars() -> None:
+    """``pl.Int64`` is ``pl.Int64()``, at every depth, so that schemas compare equal."""
+    by_class = Schema.of({"a": pl.Int64, "b": pl.List(pl.Struct({"x": pl.Int8}))})
+    by_value = Schema.of({"a": pl.Int64(), "b": pl.List(pl.Struct({"x": pl.Int8()}))})
+
+    assert by_class == by_value
+    assert hash(by_class) == hash(by_value)
+    assert isinstance(by_class.fields[0].dtype, pl.DataType)
+
+
+def test_type_that_is_not_complete_is_refused() -> None:
+    """A list of nothing is no type."""
+    with pytest.raises(SchemaError, match="List is not complete"):
+        Field("a", pl.List)
+
+
+def test_two_fields_of_one_name_are_refused() -> None:
+    """A frame could not have both."""
+    with pytest.raises(SchemaError, match="more than one field 'a'"):
+        Schema((Field("a", pl.Int64()), Field("a", pl.String())))
+
+
+def test_display_is_one_line_a_field() -> None:
+    """Names are aligned, and what is required says so."""
+    schema = Schema(
+        (Field("id", pl.Int64(), required=True), Field("carrier", pl.String())),
+        "flights",
+    )
+
+    assert str(schema).splitlines() == [
+        "flights: 2 fields",
+        "  id       Int64  required",
+        "  carrier  String",
+    ]
+
+
+def test_only_keeps_the_order_of_the_schema() -> None:
+    """A selection is not a re-ordering."""
+    schema = Schema.of({"a": pl.Int64, "b": pl.Int64, "c": pl.Int64})
+
+    assert schema.only(["c", "a"]).dtypes.names() == ["a", "c"]
+
+
+def test_empty_frame_has_the_types() -> None:
+    """What a trial on no rows needs."""
+    schema = Schema.of({"a": pl.List(pl.Int8), "b": pl.Datetime("ms", "UTC")})
+
+    assert schema.empty().schema == schema.dtypes
