@@ -8,6 +8,7 @@ table against polars on the original frame. A second run is paced, for the laten
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import tomllib
@@ -255,7 +256,7 @@ def main() -> int:
     report.write(HOME / "report.json")
     print(f"\n{report.table()}\n")
     shown = [HOME / "report.json", HOME / SOURCE.with_suffix(".html").name]
-    print("\n".join(f"  {path.relative_to(Path.cwd())}" for path in shown))
+    print("\n".join(f"  {os.path.relpath(path)}" for path in shown))
     for complaint in report.complaints():
         print(f"  NOT AS PROMISED: {complaint}")
     return 1 if report.complaints() else 0
