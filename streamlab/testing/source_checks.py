@@ -13,7 +13,7 @@ from streamlab.positions import Position, Progress, TopicPartition
 from streamlab.sources import Assignment, RawBatch, Reader, Source
 from streamlab.testing.requirement import require
 
-PATIENCE_S = 30.0
+PATIENCE_S = 30.0  # for a system that has to be asked over a network
 POLL_S = 0.2
 QUICK_S = 1.0  # a poll that need not wait takes far less
 EVENTS: Mapping[int, Sequence[bytes]] = {
@@ -185,11 +185,13 @@ def delivers_nothing_while_held(case: SourceCase) -> None:
 
 
 def knows_where_partitions_end(case: SourceCase) -> None:
-    """Return the end of each assigned partition, once it has been read."""
+    """Say where each assigned partition ends, soon after it has been read."""
     with case.opened() as (reader, _):
         batches = _read(reader, _total(EVENTS))
-        ends = dict(reader.ends())
-    last = {span.partition: span.end for batch in batches for span in batch.spans}
+        last = {span.partition: span.end for batch in batches for span in batch.spans}
+        deadline = time.monotonic() + PATIENCE_S
+        while (ends := dict(reader.ends())) != last and time.monotonic() < deadline:
+            reader.poll(1, POLL_S)
     require(ends == last, f"ends are {ends}, reading ended at {last}")
 
 

@@ -18,6 +18,7 @@ from streamlab.testing import (
     MemoryTopic,
     SourceCase,
     check_source,
+    source_checks,
 )
 
 
@@ -131,8 +132,11 @@ def case(reader: type[MemoryReader] = MemoryReader) -> SourceCase:
 
 
 @pytest.mark.parametrize(("name", "reader"), BROKEN)
-def test_check_finds_the_broken_source(name: str, reader: type[MemoryReader]) -> None:
+def test_check_finds_the_broken_source(
+    name: str, reader: type[MemoryReader], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The check fails on a source that is broken in just its way."""
+    monkeypatch.setattr(source_checks, "PATIENCE_S", 0.5)
     with pytest.raises((AssertionError, StreamlabError)):
         CHECKS[name](case(reader))
 
