@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import polars as pl
 
+from streamlab.errors import StreamlabError
 from streamlab.notebook import markup
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.preview import Preview
@@ -123,24 +124,32 @@ def of_throughput(throughput: Throughput) -> Panel:
 
 def of_tap(tap: LiveTap) -> Panel:
     """Return the newest events of a live tap."""
-    facts = {
-        "events kept": markup.count(tap.frame.height),
-        "skipped": markup.count(tap.skipped),
-    }
-    return of_events(f"live events of {tap.topic}", tap.frame, facts)
+    frame = tap.frame
+    panel = of_events(f"live events of {tap.topic}", frame, _tap_facts(tap, frame))
+    return _with_problem(panel, tap.error)
 
 
 def of_preview(name: str, preview: Preview) -> Panel:
     """Return what a transform makes of the newest events."""
-    taken, output = preview.output()
+    events, output = preview.output()
     facts = {
-        "events in": markup.count(taken),
+        **_tap_facts(preview.tap, events),
         "rows out": markup.count(output.height),
-        "skipped": markup.count(preview.tap.skipped),
     }
-    problem = preview.error
-    shown = of_events(f"preview of {name}()", output, facts)
-    return replace(shown, note=str(problem)) if problem else shown
+    panel = of_events(f"preview of {name}()", output, facts)
+    return _with_problem(panel, preview.error or preview.tap.error)
+
+
+def _tap_facts(tap: LiveTap, kept: pl.DataFrame) -> dict[str, str]:
+    facts = {"events read": markup.count(tap.read), "kept": markup.count(kept.height)}
+    for word, number in (("skipped", tap.skipped), ("not decoded", tap.rejected)):
+        if number:
+            facts[word] = markup.count(number)
+    return facts
+
+
+def _with_problem(panel: Panel, problem: StreamlabError | None) -> Panel:
+    return replace(panel, note=str(problem)) if problem else panel
 
 
 def of_plan(plan: Plan, *, title: str, note: str = "") -> Panel:

@@ -37,16 +37,16 @@ class Preview:
         """Return the tap that it follows."""
         return self._tap
 
-    def output(self) -> tuple[int, pl.DataFrame]:
-        """Return how many of the tap's events were taken, and what became of them."""
+    def output(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return the tap's newest events, and what becomes of them."""
         events = self._tap.frame
         try:
             output = self._prepared.apply(events)
         except StreamlabError as error:
             self.error = error
-            return events.height, pl.DataFrame(schema=self._prepared.output_schema)
+            return events, pl.DataFrame(schema=self._prepared.output_schema)
         self.error = None
-        return events.height, output
+        return events, output
 
     def stop(self) -> None:
         """Follow no more."""

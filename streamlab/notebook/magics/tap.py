@@ -6,6 +6,7 @@ import argparse
 import builtins
 import keyword
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from streamlab.notebook.shown import shown
 from streamlab.taps.sample import Sample
 
 SETTLE_S = 2.0
+FOR_LIVE = ("last", "where", "format", "schema", "profile")
+"""What a live tap takes; the rest bounds a sample."""
 
 
 PARSER = MagicParser(
@@ -85,8 +88,8 @@ def run(session: Session, line: str, _cell: str | None = None) -> object:
 
     name = _variable(session, arguments)
     sample = tap(arguments.topic, **_options(session, arguments))
-    session.namespace[name] = sample
-    return sample
+    session.namespace[name] = replace(sample, name=name)
+    return session.namespace[name]
 
 
 def _options(session: Session, arguments: argparse.Namespace) -> dict[str, Any]:
@@ -156,17 +159,21 @@ def identifier(topic: str) -> str:
 
 
 def _followed(session: Session, arguments: argparse.Namespace) -> object:
+    """Return a live view of the topic's newest events."""
     from streamlab.taps.live import live_tap
 
-    topic = arguments.topic
-    following = live_tap(
-        topic,
-        format=arguments.format,
-        profile=arguments.profile or session.profile,
-    )
+    options = _options(session, arguments)
+    unfit = [name for name in options if name not in FOR_LIVE]
+    if unfit:
+        spelled = "--" + unfit[0].removeprefix("max_").removesuffix("_offsets")
+        message = f"{spelled} does not go with --live, which follows the newest events"
+        raise UsageError(message, hint="leave one of the two out")
+    if "last" in options:
+        options["keep_rows"] = options.pop("last")
+    following = live_tap(arguments.topic, **options)
     return shown(
         session,
-        f"tap {topic}",
+        f"tap {arguments.topic}",
         following,
         lambda: panels.of_tap(following),
         settle_s=SETTLE_S,

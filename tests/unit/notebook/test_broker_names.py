@@ -16,7 +16,7 @@ def test_names_of_a_quick_broker_come_at_once():
 def test_a_slow_broker_does_not_hold_completion_up():
     """A broker that is away costs a tenth of a second, not its timeout."""
     release = threading.Event()
-    names = BrokerNames({"topics": lambda profile: release.wait(30) and ["late"]})
+    names = BrokerNames({"topics": lambda _profile: release.wait(30) and ["late"]})
     started = time.monotonic()
     assert names.of("topics", "") == []
     assert time.monotonic() - started < 0.2

@@ -16,8 +16,8 @@ def stocked(shell, session):
     """Give the session two topics, a group and a transform."""
     session.broker = BrokerNames(
         {
-            "topics": lambda profile: ["flights", "flights.dead", "orders"],
-            "groups": lambda profile: ["delays"],
+            "topics": lambda _profile: ["flights", "flights.dead", "orders"],
+            "groups": lambda _profile: ["delays"],
         }
     )
 

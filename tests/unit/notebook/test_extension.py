@@ -11,28 +11,25 @@ from streamlab.errors import StreamlabError
 from streamlab.notebook import extension
 from streamlab.notebook.magics import MAGICS
 
+LIST_MAGICS = """
+from ipykernel.zmqshell import ZMQInteractiveShell as Shell
+magics = Shell.instance().magics_manager.magics
+print(*magics["line"], *magics["cell"])
+"""
 
-def test_no_magic_has_the_name_of_a_builtin_one(bare_shell):
+
+def test_no_magic_has_the_name_of_a_builtin_one():
     """IPython's and ipykernel's own magics stay what they are."""
-    found = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from ipykernel.zmqshell import ZMQInteractiveShell as Shell\n"
-            "magics = Shell.instance().magics_manager.magics\n"
-            "print(*magics['line'], *magics['cell'])",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    asked = [sys.executable, "-c", LIST_MAGICS]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    found = done.stdout.split()
     assert "run" in found
     assert not set(MAGICS) & set(found)
 
 
 def test_a_magic_of_another_extension_is_not_replaced(bare_shell):
     """The name stays with whoever had it, and %streamlab NAME works."""
-    bare_shell.register_magic_function(lambda line: "theirs", magic_name="stop")
+    bare_shell.register_magic_function(lambda _line: "theirs", magic_name="stop")
     with pytest.warns(UserWarning, match="%stop"):
         extension.load(bare_shell)
     assert bare_shell.run_line_magic("stop", "") == "theirs"
@@ -114,7 +111,7 @@ def test_the_handler_of_another_extension_goes_on(bare_shell, capsys):
     """Error handlers that were there first still get their exceptions."""
     seen = []
     bare_shell.set_custom_exc(
-        (KeyError,), lambda *args, tb_offset=None: seen.append(args[1]) or []
+        (KeyError,), lambda *given, **_more: seen.append(given[1]) or []
     )
     extension.load(bare_shell)
     bare_shell.run_cell("{}['missing']")

@@ -81,6 +81,7 @@ def test_stop_all_ends_everything(shell, session, capsys):
         ("%lag 'x", "a quotation mark is not closed"),
         ("%tap x --last many", "invalid int value"),
         ("%tap x --format jsn", "invalid choice"),
+        ("%tap x --live --key k", "--key does not go with --live"),
         ("%start nothing", "there is no transform 'nothing'"),
         ("%export nothing --to table:x", "there is no transform 'nothing'"),
         ("%connect nowhere", "there is no profile 'nowhere'"),

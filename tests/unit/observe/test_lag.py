@@ -21,7 +21,7 @@ class ListedOffsets:
     def groups(self):
         return self.known
 
-    def committed(self, group):
+    def committed(self, _group):
         return self.positions
 
     def ends(self, partitions):
