@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import polars as pl
 
 MOST_COLUMNS = 5  # differing columns that a message shows
+MOST_ROWS = 1_000  # unexpected rows among which the one most like it is looked for
 
 
 def difference(expected: pl.DataFrame, found: pl.DataFrame) -> str:
@@ -30,7 +31,7 @@ def difference(expected: pl.DataFrame, found: pl.DataFrame) -> str:
     if not missing and not extra:
         return ""
     if missing and extra:
-        return _of_rows(expected, missing, found, extra)
+        return _of_rows(expected, missing, found, extra[:MOST_ROWS])
     if missing:
         shown = _shown(expected, missing[0])
         return f"row {missing[0]} of {expected.height} is missing: {shown}"
@@ -52,20 +53,24 @@ def _of_rows(
     found: pl.DataFrame,
     extra: Sequence[int],
 ) -> str:
-    """Describe the first row that is missing, beside the one in its place."""
-    place = missing[0]
-    row = place if place in extra else extra[0]
-    wanted, got = expected.row(place, named=True), found.row(row, named=True)
-    columns = [
-        n for n in wanted if not pl.Series([wanted[n]]).equals(pl.Series([got[n]]))
-    ]
+    """Describe the first row that is missing, beside the one most like it."""
+    wanted = {name: repr(value) for name, value in _row(expected, missing[0])}
+    got = max(
+        ({name: repr(value) for name, value in _row(found, row)} for row in extra),
+        key=lambda row: sum(row[name] == wanted[name] for name in wanted),
+    )
+    columns = [name for name in wanted if wanted[name] != got[name]]
     listed = "; ".join(
-        f"{name} should be {wanted[name]!r} and is {got[name]!r}"
+        f"{name} should be {wanted[name]} and is {got[name]}"
         for name in columns[:MOST_COLUMNS]
     )
     more = len(columns) - MOST_COLUMNS
     tail = f"; and {more} columns more" if more > 0 else ""
-    return f"row {place} of {expected.height}: {listed}{tail}"
+    return f"row {missing[0]} of {expected.height}: {listed}{tail}"
+
+
+def _row(frame: pl.DataFrame, row: int) -> Iterable[tuple[str, Any]]:
+    return frame.row(row, named=True).items()
 
 
 def _without(frame: pl.DataFrame, other: pl.DataFrame) -> list[int]:

@@ -33,6 +33,15 @@ def test_a_changed_value_names_row_and_column() -> None:
     assert text == "row 1 of 3: name should be 'b' and is 'B'"
 
 
+def test_a_changed_row_is_shown_beside_the_one_most_like_it() -> None:
+    """When the order differs too, rows are not paired by their place."""
+    changed = ROWS.with_columns(x=pl.col("x") * 2).reverse()
+
+    text = difference(ROWS, changed)
+
+    assert text == "row 0 of 3: x should be 0.5 and is 1.0"
+
+
 def test_a_doubled_row_is_found() -> None:
     """Rows are counted: twice is not once."""
     text = difference(ROWS, pl.concat([ROWS, ROWS[1:2]]))
