@@ -20,6 +20,8 @@ from streamlab.errors import SettingsError, Unavailable, UsageError
 from streamlab.settings import Settings, resolved
 
 LOGGER = logging.getLogger("streamlab.kafka")
+# Without a handler Python prints warnings to stderr: librdkafka's would fill a cell.
+LOGGER.addHandler(logging.NullHandler())
 
 REQUEST_TIMEOUT_S = 10.0
 """How long a question to the broker may take before it counts as unreachable."""

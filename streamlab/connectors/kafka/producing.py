@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,9 @@ OPTIONS: Mapping[str, object] = {
 
 FLUSH_S = 5.0
 """How long an epoch waits for its acknowledgements before the broker counts as away."""
+
+FLUSH_POLL_S = 0.001
+"""Deliveries that succeed wake nobody up, so the queue is looked at this often."""
 
 OVERHEAD_BYTES = 256
 """What a batch of one message takes beside its key and value, rounded up."""
@@ -109,6 +113,7 @@ class Outbox:
 
     def __init__(self, options: Mapping[str, Any], topic: str) -> None:
         self._topic = topic
+        self._closed = False
         self._last_error: KafkaError | None = None
         self._failed: list[tuple[KafkaError, bytes | None, bytes | None]] = []
         self.producer = connection.producer(
@@ -122,7 +127,7 @@ class Outbox:
             key, value = record
             try:
                 produce(topic, value, key)
-            except BufferError:
+            except (BufferError, KafkaException):
                 try:
                     self._produce_one(topic, key, value)
                 except Unavailable:
@@ -149,7 +154,12 @@ class Outbox:
             RowsRefused: The broker refused some for what they are.
             Refused: The broker refused all, such as for missing rights.
         """
-        waiting = self.producer.flush(FLUSH_S)
+        # Not by the client's own flush: with a fatal error and a delivery report at
+        # once, that raises something that is no exception.
+        until = time.monotonic() + FLUSH_S
+        while (waiting := len(self.producer)) and time.monotonic() < until:
+            self._serve(FLUSH_POLL_S)
+        self._serve(0)
         if self._failed:
             failed, self._failed = self._failed, []
             raise self._failure(failed, records)
@@ -161,17 +171,25 @@ class Outbox:
         known = f": {self._last_error.str()}" if self._last_error is not None else ""
         return Unavailable(f"Kafka: writing topic {self._topic!r}: {what}{known}")
 
+    def forget(self) -> None:
+        """Forget what was reported of messages that were taken back."""
+        self._serve(0)
+        self._failed.clear()
+
     def drop(self) -> None:
         """Forget what was not sent yet."""
         self.producer.purge(in_queue=True, in_flight=False, blocking=True)
-        self.producer.poll(0)
-        self._failed.clear()
+        self.forget()
 
     def close(self) -> None:
         """Drop the connection, and what was not sent."""
-        self.producer.purge()
-        self.producer.flush(0)
-        self.producer.close()
+        if not self._closed:
+            self._closed = True
+            with warnings.catch_warnings():
+                # It warns when a fenced producer cannot abort; that is known by then.
+                warnings.simplefilter("ignore", RuntimeWarning)
+                self.producer.purge()
+                self.producer.close()
 
     def _produce_one(
         self,
@@ -188,12 +206,20 @@ class Outbox:
             except BufferError as error:
                 if time.monotonic() > until:
                     raise self.away("the queue is full") from error
-                self.producer.poll(0.01)
+                self._serve(FLUSH_POLL_S)
             except KafkaException as error:
                 doing = f"writing topic {topic!r}"
                 raise translated(kafka_error(error), doing) from error
             else:
                 return
+
+    def _serve(self, timeout_s: float) -> None:
+        """Hear of deliveries and errors."""
+        try:
+            self.producer.poll(timeout_s)
+        except KafkaException as error:
+            doing = f"writing topic {self._topic!r}"
+            raise translated(kafka_error(error), doing) from error
 
     def _failure(
         self,

@@ -14,6 +14,7 @@ from streamlab.connectors.kafka.producing import (
     MessageWriter,
     Outbox,
 )
+from streamlab.connectors.kafka.transactions import TransactionalWriter
 from streamlab.errors import SchemaError, UnknownName
 from streamlab.formats import named
 from streamlab.sinks import Guarantee, Sink, SinkContext, Writer
@@ -74,18 +75,26 @@ class KafkaSink(Sink):
         encoding = Encoding(named(self.format), self._key(context))
         options = connection.client_options(self.profile, self.options)
         client = connection.admin(self.profile, self.options)
-        topics.describe(client, self.topic)
+        cluster = topics.describe(client, self.topic).incarnation.partition("/")[0]
         most = topics.max_message_bytes(client, self.topic)
-        outbox = Outbox(
-            {
-                "client.id": f"streamlab.{context.pipeline}.{context.worker}",
-                **OPTIONS,
-                **options,
-                "message.max.bytes": most,
-            },
+        options = {
+            "client.id": f"streamlab.{context.pipeline}.{context.worker}",
+            **OPTIONS,
+            **options,
+            "message.max.bytes": most,
+        }
+        if not self.transactional:
+            return MessageWriter(Outbox(options, self.topic), encoding, most)
+        if context.dead_letter_topic is not None:
+            topics.describe(client, context.dead_letter_topic)
+        return TransactionalWriter(
+            options,
             self.topic,
+            encoding=encoding,
+            most=most,
+            cluster=cluster,
+            context=context,
         )
-        return MessageWriter(outbox, encoding, most)
 
     def _key(self, context: SinkContext) -> str:
         """Return the column of the key, checked; empty for none."""
