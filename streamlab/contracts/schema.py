@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import polars as pl
 from polars.datatypes import DataTypeClass
 
 from streamlab.errors import SchemaError
+
+_PATTERN = re.compile(r"\*|\^.*\$", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,18 @@ class Schema:
     name: str = "events"
 
     def __post_init__(self) -> None:
-        """Refuse two fields of one name.
+        """Refuse two fields of one name, and names that polars reads as patterns.
 
         Raises:
-            SchemaError: A name is there twice.
+            SchemaError: A name is there twice, or ``pl.col`` cannot name it.
         """
+        for field in self.fields:
+            if _PATTERN.fullmatch(field.name):
+                raise SchemaError(
+                    f"field {field.name!r} cannot be a column: polars reads its name "
+                    "as a pattern of names",
+                    hint="leave it out of the schema; then it is not read",
+                )
         counted = Counter(field.name for field in self.fields)
         twice = [name for name, times in counted.items() if times > 1]
         if twice:

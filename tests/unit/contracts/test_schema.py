@@ -31,6 +31,13 @@ def test_two_fields_of_one_name_are_refused() -> None:
         Schema((Field("a", pl.Int64()), Field("a", pl.String())))
 
 
+@pytest.mark.parametrize("name", ["*", "^a.*$"])
+def test_name_that_polars_reads_as_a_pattern_is_refused(name: str) -> None:
+    """``pl.col("*")`` is every column: a field of that name could not be reached."""
+    with pytest.raises(SchemaError, match="cannot be a column"):
+        Schema.of({name: pl.Int64})
+
+
 def test_display_is_one_line_a_field() -> None:
     """Names are aligned, and what is required says so."""
     schema = Schema(
