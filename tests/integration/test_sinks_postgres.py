@@ -481,6 +481,30 @@ def test_locked_progress_is_not_waited_for_without_end(
     opened.write(frame)
 
 
+def test_worker_that_hangs_in_a_transaction_is_ended_by_the_server(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stopped worker gives its locks back after a while, also inside a COPY."""
+    hasty = progress._BEGIN_SINCE_17.replace(
+        "transaction_timeout = '120s'", "transaction_timeout = 300", 1
+    )
+    monkeypatch.setattr(progress, "_BEGIN_SINCE_17", hasty)
+    database.run("CREATE TABLE T (v bigint)")
+    with psycopg.connect(database.dsn, autocommit=True) as stopped:
+        with pytest.raises(psycopg.errors.TransactionTimeout):
+            copy_slowly(stopped, database.table)
+        assert stopped.broken
+
+
+def copy_slowly(stopped: psycopg.Connection[Any], name: str) -> None:
+    """Hang in the middle of a COPY, in a transaction as the sink begins it."""
+    with stopped.transaction():
+        progress.begin(stopped)
+        with stopped.cursor().copy(f"COPY {name} FROM STDIN") as copy:
+            copy.write(b"1\n")
+            threading.Event().wait(0.8)
+
+
 def test_commit_is_durable_whatever_the_role_s_default(
     database: Database, epochs: Callable[..., Epochs]
 ) -> None:
