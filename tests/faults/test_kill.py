@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -127,15 +128,24 @@ def test_the_oracle_sees_what_is_wrong(events: Events) -> None:
 
 
 UNSAFE = """
-import sys
-from streamlab.connectors.postgres import progress
+import os, signal, sys
 from streamlab.cli import main
+from streamlab.connectors.postgres import progress
+from streamlab.connectors.postgres.sink import PostgresWriter
 
-def overwrite(connection, pipeline, before, after):
-    # Compare-and-set taken out, and the position not moved with the rows.
-    return None
+advance, write, epochs = progress.advance, PostgresWriter.write, []
+progress.advance = lambda *_: None
 
-progress.advance = overwrite
+def rows_first(self, batch):
+    rows = write(self, batch)
+    epochs.append(batch)
+    if len(epochs) == 2 and "kill" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+    with self._connection.transaction():
+        advance(self._connection, self._context.pipeline, batch.before, batch.after)
+    return rows
+
+PostgresWriter.write = rows_first
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -146,7 +156,7 @@ def test_without_the_position_in_the_transaction_the_oracle_goes_red(
     table: str,
     postgres_dsn: str,
 ) -> None:
-    """The negative control: a sink that forgets the position doubles rows."""
+    """The negative control: a position stored after the rows doubles what it missed."""
     project = make_project()
     project.write(
         events.topic,
@@ -156,8 +166,15 @@ def test_without_the_position_in_the_transaction_the_oracle_goes_red(
     )
     (project.folder / "unsafe.py").write_text(UNSAFE)
     command = [sys.executable, "unsafe.py", "run", ".", "--until-caught-up"]
-    for _ in range(2):
-        subprocess.run(command, cwd=project.folder, check=True, timeout=60)
+    killed = subprocess.run(
+        command,
+        cwd=project.folder,
+        check=False,
+        timeout=60,
+        env={**os.environ, "kill": "1"},
+    )
+    assert killed.returncode == KILLED
+    subprocess.run(command, cwd=project.folder, check=True, timeout=60)
     assert Verdict.of(rows_of(postgres_dsn, table), events.expected).doubled > 0
 
 
