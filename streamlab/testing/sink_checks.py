@@ -195,6 +195,21 @@ def resumes_after_reopening(case: SinkCase) -> None:
     _require_progress(stored, batch.after)
 
 
+def shows_its_progress_unasked(case: SinkCase) -> None:
+    """Show the stored progress without opening, before the first run and after."""
+    sink = case.make()
+    nothing = sink.stored(case.pipeline)
+    with case.opened(sink) as writer:
+        batch = _batch(_claimed(writer), rows(4))
+        writer.write(batch)
+        claimed = writer.claim(_initial())
+    found = sink.stored(case.pipeline)
+    require(not nothing, f"before the first run, {nothing} is stored")
+    shown = None if found is None else sorted(found, key=lambda each: each.task)
+    expected = None if claimed is None else list(batch.after)
+    require(shown == expected, f"shown is {shown}, stored is {expected}")
+
+
 def keeps_pipelines_apart(case: SinkCase) -> None:
     """Keep the progress of each pipeline for itself."""
     sink = case.make()
@@ -286,6 +301,7 @@ SINK_CHECKS: tuple[Callable[[SinkCase], None], ...] = (
     claims_where_the_worker_says,
     begins_new_partitions_at_zero,
     resumes_after_reopening,
+    shows_its_progress_unasked,
     keeps_pipelines_apart,
     fences_a_stale_worker,
     compares_the_whole_place,

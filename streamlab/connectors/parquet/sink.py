@@ -32,6 +32,7 @@ from streamlab.sinks import (
 )
 
 OWN_FOLDER = "_streamlab"  # readers such as Spark and Hive skip names with "_"
+LOG_NAME = "commits.log"
 LONGEST_NAME = 180  # bytes; file systems allow 255
 _PASSING = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN, errno.ESTALE}
@@ -61,6 +62,13 @@ class ParquetSink(Sink):
         """Create the folder, or check that the rows fit what is there."""
         return ParquetWriter(self, context)
 
+    def stored(self, pipeline: str) -> Sequence[Progress]:
+        """Return the progress of a pipeline from the log of commits."""
+        log = CommitLog(self.folder / OWN_FOLDER / LOG_NAME)
+        with _translated(f"reading the progress in {self.folder}"):
+            log.refresh()
+        return list(log.of(pipeline).values())
+
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"parquet files in {self.folder} ({self.guarantee.value})"
@@ -73,7 +81,7 @@ def scan(folder: Path | str) -> pl.LazyFrame:
         UsageError: No parquet sink has committed rows there.
     """
     folder = Path(folder)
-    log = CommitLog(folder / OWN_FOLDER / "commits.log")
+    log = CommitLog(folder / OWN_FOLDER / LOG_NAME)
     log.refresh()
     if not log.files:
         message = f"no parquet sink has written rows to {folder}"
@@ -90,7 +98,7 @@ class ParquetWriter(Writer):
         self._own = sink.folder / OWN_FOLDER
         self._context = context
         self._schema = pl.Schema(context.schema)
-        self._log = CommitLog(self._own / "commits.log")
+        self._log = CommitLog(self._own / LOG_NAME)
         self._closed = False
         with _translated(f"preparing {self._folder}"):
             (self._own / "staged").mkdir(parents=True, exist_ok=True)

@@ -176,9 +176,21 @@ def test_check_finds_a_description_without_the_guarantee() -> None:
         CHECKS["describes_itself"](case(description="memory"))
 
 
+def test_check_finds_a_sink_that_hides_its_progress() -> None:
+    """A sink that keeps progress must show it, or a reset would not see it."""
+
+    class HidesItsProgress(MemorySink):
+        def stored(self, pipeline: str) -> None:
+            del pipeline
+
+    with pytest.raises(AssertionError, match="shown is None"):
+        CHECKS["shows_its_progress_unasked"](SinkCase(HidesItsProgress, read_memory))
+
+
 def test_every_check_has_a_broken_sink() -> None:
     """No check is left that could not fail."""
-    assert {name for name, _ in BROKEN} | {"describes_itself"} == set(CHECKS)
+    apart = {"describes_itself", "shows_its_progress_unasked"}
+    assert {name for name, _ in BROKEN} | apart == set(CHECKS)
 
 
 @pytest.mark.parametrize("check", SINK_CHECKS, ids=lambda check: check.__name__)
