@@ -159,10 +159,11 @@ class Demo:
         try:
             notebook.execute(SOURCE, output, folder=HOME)
         finally:
-            notebook.to_html(output)
+            if output.exists():  # as far as it came
+                notebook.to_html(output)
+            after = bystander.committed(mine, timeout=flights.SECONDS)
+            bystander.close()
         made = self.broker.groups() - before - PIPELINES_OF_THE_NOTEBOOK
-        after = bystander.committed(mine, timeout=flights.SECONDS)
-        bystander.close()
         moved = any(partition.offset != BYSTANDER_AT for partition in after)
         return len(made) + moved
 

@@ -9,14 +9,18 @@ from demo.broker import Broker
 from demo.poison import hidden_in
 from streamlab import stack
 
+TARGET = "long_haul"
+"""The topic that the tutorial's second pipeline writes to: a sink creates none."""
+
 CLEAN_FROM = 0.8
 """Behind this part of the topic every object fits: notebooks infer the schema there."""
 
 
 def load(kafka: str) -> None:
-    """Create the topic and send every flight, with poison among them."""
+    """Create the tutorial's topics and send the flights, poison among them."""
     batch = hidden_in(flights.messages(flights.flights()), unfitting_until=CLEAN_FROM)
-    flights.create_topic(kafka, flights.TOPIC)
+    for topic in (flights.TOPIC, TARGET):
+        flights.create_topic(kafka, topic)
     flights.send(flights.producer(kafka), flights.TOPIC, batch)
 
 

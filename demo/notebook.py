@@ -10,6 +10,7 @@ import jupytext
 import nbformat
 import papermill
 from nbconvert import HTMLExporter
+from traitlets.config import Config
 
 KERNEL = "python3"
 CELL_S = 60
@@ -34,6 +35,7 @@ def execute(source: Path, output: Path, *, folder: Path) -> None:
         kernel_name=KERNEL,
         progress_bar=False,
         execution_timeout=CELL_S,
+        config=Config({"KernelManager": {"transport": "ipc"}}),  # no port is opened
     )
     executed = nbformat.read(output, as_version=nbformat.NO_CONVERT)
     for place in (executed, *executed.cells):

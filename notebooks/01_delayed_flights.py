@@ -119,8 +119,9 @@ evaluation.output.group_by("airline").agg(
 #
 # A second transform, and this time it runs at once, from one topic into another:
 # `%start` with a destination captures the code and runs it in a process of its own,
-# so this notebook stays free. `%throughput` and `%lag` follow it live; they look
-# offsets up and join nothing.
+# so this notebook stays free. The topic must be there: streamlab creates none, and
+# this one was made beside `flights`. `%throughput` and `%lag` follow the work live;
+# they look offsets up and join nothing.
 
 
 # %%
@@ -136,7 +137,28 @@ def long_haul(flights: pl.LazyFrame) -> pl.LazyFrame:
 # %start long_haul --to topic:long_haul
 
 # %%
-# %throughput flights
+# %throughput flights long_haul --pipeline long_haul
+
+# %% [markdown]
+# The numbers behind the views are plain values, for code that has to wait, as this
+# notebook does when all its cells are run at once:
+
+# %%
+import time
+
+
+def caught_up(pipeline: str) -> bool:
+    """Say whether a pipeline has read everything; false while it only starts."""
+    try:
+        reading = sl.lag(pipeline)
+    except sl.StreamlabError:
+        return False
+    return reading.total == 0 and not reading.uncommitted
+
+
+deadline = time.monotonic() + 45
+while not caught_up("long_haul") and time.monotonic() < deadline:
+    time.sleep(0.2)
 
 # %%
 # %lag long_haul

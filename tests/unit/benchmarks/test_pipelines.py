@@ -17,7 +17,7 @@ def test_pipeline_loads_with_the_columns_of_a_flight(
 ) -> None:
     """The file is valid and its schema has every column of the flights."""
     sink = 'type = "kafka"\ntopic = "out"'
-    case = Case("bench-case", "in", sink, "flows:delayed", padded=padded)
+    case = Case("bench-case", "in", sink, padded=padded)
     pipeline = file.load(case.write(tmp_path))
     columns = set(pipeline.input.schema.dtypes.names())
     assert columns - {"sent_us", "note"} == set(flights.flights().columns)
