@@ -99,7 +99,7 @@ class GroupOffsets:
         Raises:
             Unavailable: The broker does not answer.
         """
-        found = topics.offsets(self._admin, partitions, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # the driver's
+        found = topics.offsets(self._admin, partitions, OffsetSpec.latest())
         return {each: offset for each, (offset, _time) in found.items()}
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from typing import Any, cast
 import polars as pl
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from streamlab import failpoints
 from streamlab.connectors.kafka.dead_letters import record
 from streamlab.connectors.kafka.failures import FENCED, kafka_error, translated
 from streamlab.connectors.kafka.producing import Encoding, Outbox, check_sizes
@@ -120,6 +121,7 @@ class TransactionalWriter(Writer):
             self._abort()
             raise
         self._step(producer.send_offsets_to_transaction, offsets, group, STEP_S)
+        failpoints.passing("in-sink-transaction")
         self._in_doubt = batch.frame
         self._settle()
         self._settled = None
@@ -142,7 +144,12 @@ class TransactionalWriter(Writer):
             if reason.retriable() and not reason.txn_requires_abort():
                 raise self._outbox.away("the commit was not answered") from error
             self._in_doubt = None
-            raise self._given_up(reason) from error
+            failure = self._given_up(reason)
+            if not reason.txn_requires_abort():
+                # Only the group's offset can tell whether it took effect: the worker
+                # joins anew and reads on from there.
+                raise Fenced(failure.message) from error
+            raise failure from error
         self._in_doubt = None
         self._settled = frame
 
