@@ -27,6 +27,7 @@ from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.taps.sample import Sample
 from streamlab.transforms.application import prepare
+from streamlab.transforms.evaluation import evaluate
 from streamlab.transforms.transform import Transform
 
 MAX_SAMPLE_BYTES = 10 * 2**20
@@ -109,6 +110,7 @@ def write(
     pipeline = _pipeline(what, name, sample, source, sink, dead_letters)
     _require_usable(pipeline.name)
     parts = _carried(pipeline, sample)
+    _require_promise(pipeline, sample)
     prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
     expected = prepared.apply(sample.frame)
     target = Path(folder) / pipeline.name
@@ -210,6 +212,21 @@ def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:
         )
     words = f"{sample.frame.height:,} of topic {sample.topic}"
     return _Parts(captured, files, words)
+
+
+def _require_promise(pipeline: Pipeline, sample: Sample) -> None:
+    """Refuse transforms whose output depends on how a stream is cut into epochs.
+
+    Raises:
+        ExportRefused: With the verdict.
+    """
+    if not pipeline.transforms:
+        return
+    rows = evaluate(pipeline.transforms, sample, base=pipeline.folder).rows
+    if rows.kind == "failed":
+        names = ", ".join(f"{one.name}()" for one in pipeline.transforms)
+        message = f"{names} is not ready for a stream: {rows.message}"
+        raise ExportRefused(message, hint="see sl.evaluate and docs/transforms.md")
 
 
 def _secrets(pipeline: Pipeline) -> list[str]:

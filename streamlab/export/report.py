@@ -34,6 +34,7 @@ def run_report(package: Path, report: Path, *, scripts: str = "") -> str:
     try:
         import papermill
         from papermill.exceptions import PapermillExecutionError
+        from traitlets.config import Config
     except ModuleNotFoundError as error:
         message = "streamlab verify"
         raise MissingExtra(message, "verify") from error
@@ -48,6 +49,7 @@ def run_report(package: Path, report: Path, *, scripts: str = "") -> str:
             kernel_name=KERNEL,
             cwd=str(package),
             progress_bar=False,
+            config=Config({"KernelManager": {"transport": "ipc"}}),  # opens no port
             stdout_file=io.StringIO(),
         )
     except PapermillExecutionError as error:

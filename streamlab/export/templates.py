@@ -166,6 +166,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlab as sl
+from streamlab.pipelines.file import load
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -175,6 +176,16 @@ def test_the_entry_point_gives_the_expected_output() -> None:
     verification = sl.export.verify(PACKAGE)
 
     assert verification.rows_in > 0
+
+
+def test_the_transforms_hold_what_a_stream_needs() -> None:
+    """On the sample each row depends on one event, however the sample is cut."""
+    transforms = load(PACKAGE).transforms
+    sample = sl.Sample.load(PACKAGE / "sample" / "sample.parquet")
+
+    evaluation = sl.evaluate(transforms, sample)
+
+    assert evaluation.rows.kind != "failed", evaluation.rows.message
 '''
 
 _README = """\

@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -40,6 +40,7 @@ def transforms_of(
         message = f"{key} must be 'module:function', or a list of them"
         raise document.error("pipeline", key, message)
     with _importable(folder):
+        _forget({name.partition(":")[0] for name in names}, _root(folder))
         return tuple(_transform(document, key, name, folder) for name in names)
 
 
@@ -67,7 +68,7 @@ def _transform(
 def _module(document: Document, key: str, name: str, folder: Path) -> ModuleType:
     """Import a module; a failure inside of it is told without a traceback."""
     try:
-        module = importlib.import_module(name)
+        return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             message = f"there is no module {name!r} to import the transform from"
@@ -82,8 +83,6 @@ def _module(document: Document, key: str, name: str, folder: Path) -> ModuleType
             f"{first_line(error)} ({_place(error, _root(folder))})"
         )
         raise document.error("pipeline", key, message) from error
-    _refuse_namesake(document, key, module, folder)
-    return module
 
 
 def _place(error: Exception, root: Path) -> str:
@@ -96,20 +95,22 @@ def _place(error: Exception, root: Path) -> str:
     return f"{Path(frame.filename).name}:{frame.lineno}"
 
 
-def _refuse_namesake(
-    document: Document, key: str, module: ModuleType, folder: Path
-) -> None:
-    """Refuse a module that was imported earlier, for another pipeline's folder."""
-    here = _root(folder).joinpath(*module.__name__.split("."))
-    wanted = [p for p in (here.with_suffix(".py"), here / "__init__.py") if p.exists()]
-    loaded = Path(module.__file__ or "").resolve()
-    if wanted and wanted[0].resolve() != loaded:
-        message = (
-            f"this process has already imported another module {module.__name__}, "
-            f"from {loaded}"
-        )
-        hint = f"run this pipeline in a process of its own: streamlab run {folder}"
-        raise document.error("pipeline", key, message, hint)
+def _forget(modules: Collection[str], root: Path) -> None:
+    """Have modules that lie beside the file imported anew.
+
+    A process may load two pipelines whose modules have one name, or one pipeline
+    again after it was changed: each load takes the file as it is now, from its own
+    folder. Functions that were loaded before keep what they have.
+    """
+    own = {
+        package
+        for package in (module.partition(".")[0] for module in modules)
+        if package not in sys.stdlib_module_names
+        and ((root / f"{package}.py").exists() or (root / package).is_dir())
+    }
+    for name in list(sys.modules):
+        if name.partition(".")[0] in own:
+            del sys.modules[name]
 
 
 @contextmanager

@@ -234,6 +234,22 @@ def test_the_package_can_be_moved(installed: Installed, tmp_path: Path) -> None:
     assert verification.rows_in == installed.sample.frame.height
 
 
+def test_the_packages_own_tests_pass(installed: Installed) -> None:
+    """What a package ships as its test runs in the environment it is installed in."""
+    python = installed.scripts / "python"
+    done = subprocess.run(
+        [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
+        cwd=installed.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
 @pytest.mark.integration
 def test_the_command_runs_against_a_real_broker(
     installed: Installed,

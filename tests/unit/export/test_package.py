@@ -280,3 +280,20 @@ def test_the_source_of_a_transform_is_the_samples_topic(
     )
 
     assert load(exported.folder).input.source == KafkaSource("flights")
+
+
+def test_a_transform_that_depends_on_the_cut_is_refused(
+    cells: Cells, sample: Sample, tmp_path: Path
+) -> None:
+    """What the evaluation below the cell says is wrong does not become a worker."""
+    namespace = cells(
+        "import polars as pl\nimport streamlab as sl\n"
+        "@sl.transform\n"
+        "def centred(flights):\n"
+        '    return flights.select(pl.col("arr_delay") - pl.col("arr_delay").mean())'
+    )
+
+    with pytest.raises(ExportRefused, match="not ready for a stream: looks across"):
+        export.write(
+            namespace["centred"], sample=sample, sink=ConsoleSink(), folder=tmp_path
+        )

@@ -174,18 +174,35 @@ def test_an_unreadable_value_is_not_shown(written: Written) -> None:
     assert "a list" in str(caught.value)
 
 
-def test_another_module_of_the_same_name_is_refused(
+def test_a_module_of_the_same_name_in_another_folder_is_another_one(
     written: Written, tmp_path: Path, module: str
 ) -> None:
     """A second pipeline never silently runs the first one's code."""
-    load(written())
+    first = load(written())
     other = tmp_path / "other"
     other.mkdir()
     for name in ("pipeline.toml", "schema.yaml", f"{module}.py"):
         (other / name).write_text((tmp_path / name).read_text())
 
-    with pytest.raises(PipelineError, match="already imported another module"):
-        load(other)
+    second = load(other)
+
+    places = [
+        one.transforms[0].function.__code__.co_filename for one in (first, second)
+    ]
+    assert places == [str(tmp_path / f"{module}.py"), str(other / f"{module}.py")]
+
+
+def test_a_changed_module_is_loaded_anew(
+    written: Written, tmp_path: Path, module: str
+) -> None:
+    """A load takes the code as it is now, not as it was first imported."""
+    load(written())
+    path = tmp_path / f"{module}.py"
+    path.write_text(path.read_text().replace("> 15", "> 1500"))
+
+    (changed,) = load(tmp_path).transforms
+
+    assert 1500 in changed.function.__code__.co_consts
 
 
 def test_a_saved_pipeline_loads_equal(
@@ -205,5 +222,6 @@ def test_a_saved_pipeline_loads_equal(
     save(pipeline, tmp_path / "pipeline.toml", transforms=[f"{module}:delayed"])
     again = load(tmp_path / "pipeline.toml")
 
-    assert again == pipeline
+    assert replace(again, transforms=()) == replace(pipeline, transforms=())
+    assert [one.name for one in again.transforms] == ["delayed"]
     assert str(tmp_path) not in (tmp_path / "pipeline.toml").read_text()
