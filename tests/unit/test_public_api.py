@@ -13,6 +13,7 @@ SOURCE = Path(sl.__file__)
 
 PUBLIC = {
     "DeadLetters",
+    "Evaluation",
     "Field",
     "Input",
     "Pace",
@@ -23,6 +24,7 @@ PUBLIC = {
     "Table",
     "Throughput",
     "Transform",
+    "Verdict",
     "connect",
     "evaluate",
     "export",
