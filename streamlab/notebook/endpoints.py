@@ -28,9 +28,9 @@ def sink(destination: str, *, key: str = "", profile: str = "") -> Sink:
 
     Args:
         destination: ``table:NAME`` in PostgreSQL, ``topic:NAME`` in Kafka, or
-            ``folder:PATH`` for Parquet files.
+            ``folder:PATH`` for Parquet files, beside the worker's pipeline file.
         key: Columns that name a row, with commas. A table is then updated by key
-            instead of appended to; a topic's messages get the first as their key.
+            instead of appended to; a topic takes one column, the key of its messages.
         profile: Profile of the servers; empty for the default one.
 
     Raises:
@@ -49,7 +49,7 @@ def sink(destination: str, *, key: str = "", profile: str = "") -> Sink:
         mode = "upsert" if keys else "append"
         return sink_class("postgres")(table=name, mode=mode, key=keys, profile=profile)  # type: ignore[call-arg]  # the fields are the connector's own
     if kind == "topic":
-        return sink_class("kafka")(topic=name, key=",".join(keys), profile=profile)  # type: ignore[call-arg]  # the fields are the connector's own
+        return sink_class("kafka")(topic=name, key=key, profile=profile)  # type: ignore[call-arg]  # the fields are the connector's own
     if keys:
         message = "Parquet files take no key"
         raise UsageError(message, hint="leave out --key, or write to table:NAME")
