@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from streamlab import export
+    from streamlab.connectors.console import ConsoleSink
     from streamlab.connectors.kafka.connection import connect
+    from streamlab.connectors.kafka.sink import KafkaSink
+    from streamlab.connectors.kafka.source import KafkaSource
     from streamlab.connectors.kafka.topics import topics
+    from streamlab.connectors.memory import MemorySink, MemorySource
+    from streamlab.connectors.parquet import ParquetSink
+    from streamlab.connectors.postgres.sink import PostgresSink
     from streamlab.contracts import Field, Schema
+    from streamlab.engines.local import RunSummary, WorkerHandle, run, start, stop
     from streamlab.errors import StreamlabError
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
@@ -28,12 +35,20 @@ if TYPE_CHECKING:
     from streamlab.transforms.verdicts import Verdict
 
 _WHERE = {
+    "ConsoleSink": "streamlab.connectors.console",
     "DeadLetters": "streamlab.pipelines",
     "Evaluation": "streamlab.transforms.evaluation",
     "Field": "streamlab.contracts",
     "Input": "streamlab.pipelines",
+    "KafkaSink": "streamlab.connectors.kafka.sink",
+    "KafkaSource": "streamlab.connectors.kafka.source",
+    "MemorySink": "streamlab.connectors.memory",
+    "MemorySource": "streamlab.connectors.memory",
     "Pace": "streamlab.pipelines",
+    "ParquetSink": "streamlab.connectors.parquet",
     "Pipeline": "streamlab.pipelines",
+    "PostgresSink": "streamlab.connectors.postgres.sink",
+    "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
     "StreamlabError": "streamlab.errors",
@@ -41,11 +56,15 @@ _WHERE = {
     "Throughput": "streamlab.observe.throughput",
     "Transform": "streamlab.transforms.transform",
     "Verdict": "streamlab.transforms.verdicts",
+    "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
+    "run": "streamlab.engines.local",
+    "start": "streamlab.engines.local",
+    "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
     "tap": "streamlab.taps.tap",
     "topics": "streamlab.connectors.kafka.topics",
@@ -54,12 +73,20 @@ _WHERE = {
 }
 
 __all__ = [
+    "ConsoleSink",
     "DeadLetters",
     "Evaluation",
     "Field",
     "Input",
+    "KafkaSink",
+    "KafkaSource",
+    "MemorySink",
+    "MemorySource",
     "Pace",
+    "ParquetSink",
     "Pipeline",
+    "PostgresSink",
+    "RunSummary",
     "Sample",
     "Schema",
     "StreamlabError",
@@ -67,11 +94,15 @@ __all__ = [
     "Throughput",
     "Transform",
     "Verdict",
+    "WorkerHandle",
     "connect",
     "evaluate",
     "export",
     "lag",
     "live_tap",
+    "run",
+    "start",
+    "stop",
     "table",
     "tap",
     "topics",
@@ -85,9 +116,21 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         message = f"module 'streamlab' has no attribute {name!r}"
         raise AttributeError(message)
-    module = importlib.import_module(_WHERE[name])
+    try:
+        module = importlib.import_module(_WHERE[name])
+    except ModuleNotFoundError as error:
+        raise _missing(name, error) from error
     # A package can be public as a whole: sl.export.write.
     return module if _WHERE[name] == f"streamlab.{name}" else getattr(module, name)
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> Exception:
+    """Return the error that names the extra to install, where a driver is missing."""
+    from streamlab.connectors import extra_of
+    from streamlab.errors import MissingExtra
+
+    extra = extra_of(error.name or "")
+    return MissingExtra(f"streamlab.{name}", extra) if extra else error
 
 
 def __dir__() -> list[str]:

@@ -83,7 +83,7 @@ class SinkBatch:
     Attributes:
         frame: The rows to write; may be empty.
         before: Progress that must be stored now, for each task, or another worker
-            has taken over. Compared on ``epoch`` and ``state_id``.
+            has taken over. Compared on epoch, state and positions.
         after: Progress to store with the rows; same tasks in the same order.
         ticket: What ``Reader.commit_ticket`` returned for ``after``.
         dead_letters: The epoch's dead letters, for a sink that ``takes_dead_letters``.

@@ -16,11 +16,19 @@ from streamlab.sources import Source
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """Where a connector's classes are, and the extra that brings its driver."""
+    """Where a connector's classes are, and what brings its driver.
+
+    Attributes:
+        source: ``module:class`` of its source, if it has one.
+        sink: ``module:class`` of its sink, if it has one.
+        extra: The extra that installs its driver; None needs none.
+        driver: The module that is missing where the extra is not installed.
+    """
 
     source: str | None = None
     sink: str | None = None
     extra: str | None = None
+    driver: str | None = None
 
 
 BUILT_IN = {
@@ -28,9 +36,12 @@ BUILT_IN = {
         source="streamlab.connectors.kafka.source:KafkaSource",
         sink="streamlab.connectors.kafka.sink:KafkaSink",
         extra="kafka",
+        driver="confluent_kafka",
     ),
     "postgres": Connector(
-        sink="streamlab.connectors.postgres.sink:PostgresSink", extra="postgres"
+        sink="streamlab.connectors.postgres.sink:PostgresSink",
+        extra="postgres",
+        driver="psycopg",
     ),
     "parquet": Connector(sink="streamlab.connectors.parquet:ParquetSink"),
     "console": Connector(sink="streamlab.connectors.console:ConsoleSink"),
@@ -61,6 +72,12 @@ def sink_class(kind: str) -> type[Sink]:
     return _load("sink", kind)  # type: ignore[return-value]  # the table's promise
 
 
+def extra_of(module: str) -> str | None:
+    """Return the extra that installs a driver; None if it is no connector's."""
+    driver = module.partition(".")[0]
+    return next((c.extra for c in BUILT_IN.values() if c.driver == driver), None)
+
+
 def _load(role: str, kind: str) -> object:
     known = {name: c for name, c in BUILT_IN.items() if getattr(c, role)}
     if kind not in known:
@@ -70,6 +87,7 @@ def _load(role: str, kind: str) -> object:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as error:
-        if connector.extra is None or (error.name or "").startswith("streamlab"):
+        extra = extra_of(error.name or "")
+        if extra is None:
             raise
-        raise MissingExtra(f"the {kind} connector", connector.extra) from error
+        raise MissingExtra(f"the {kind} connector", extra) from error

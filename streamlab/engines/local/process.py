@@ -19,7 +19,7 @@ from streamlab.errors import Unavailable, UnknownName
 from streamlab.observe import workers
 from streamlab.observe.server import StatusServer
 from streamlab.observe.status import WorkerStatus
-from streamlab.pipelines import Pipeline
+from streamlab.pipelines import Pipeline, plan
 from streamlab.settings import Settings
 
 STOP_S = 25.0  # a little more than a worker takes to drain
@@ -50,6 +50,7 @@ def run(
     Raises:
         StreamlabError: What ended the run.
     """
+    plan.plan(pipeline)
     worker = Worker(pipeline, name=name)
     with (
         StatusServer(worker.status, port) as server,
