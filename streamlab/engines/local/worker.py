@@ -24,9 +24,10 @@ from streamlab.engines.local.dead_letters import open_writer
 from streamlab.engines.local.delivery import Delivered, Delivery
 from streamlab.engines.local.history import History
 from streamlab.engines.local.processing import Processor
+from streamlab.engines.local.resuming import resumed
 from streamlab.engines.local.retrying import Retrying, Stopped
 from streamlab.engines.local.stages import Epoch, Stages
-from streamlab.errors import Fenced, PositionLost, TopicRecreated, Unavailable
+from streamlab.errors import Fenced, Unavailable
 from streamlab.formats import named
 from streamlab.observe.latency import latencies_ms
 from streamlab.observe.status import WorkerStatus
@@ -172,27 +173,14 @@ class Worker:
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
         """Decide where to read on; see ``Listener.assigned``."""
-        initial = [
-            Progress(
-                task=str(partition),
-                epoch=0,
-                positions={partition: position},
-                incarnations={partition.topic: given.incarnations[partition.topic]},
-            )
-            for partition, position in sorted(given.start.items())
-        ]
-        stored = self._stages.call(lambda: self._stages.delivery.claim(initial))
-        if stored is None:
-            stored = self._progress_of_source(given, initial)
-        else:
-            _require_not_forgotten(self.pipeline.name, stored, given)
-        by_task = {progress.task: progress for progress in stored}
-        positions = {}
-        for partition in given.partitions:
-            progress = by_task[str(partition)]
-            _require_same_topic(progress, given.incarnations)
-            self._sent[partition] = progress
-            positions[partition] = progress.positions[partition]
+        stages = self._stages
+        progress = resumed(
+            given,
+            lambda initial: stages.call(lambda: stages.delivery.claim(initial)),
+            self._history,
+        )
+        positions = {key: one.positions[key] for key, one in progress.items()}
+        self._sent.update(progress)
         self._committed.update(positions)
         listed = ", ".join(f"{key} from {value}" for key, value in positions.items())
         logger.info("reading %s", listed or "nothing: other workers have it all")
@@ -216,19 +204,6 @@ class Worker:
         for partition in partitions:
             self._sent.pop(partition, None)
             self._committed.pop(partition, None)
-
-    def _progress_of_source(
-        self, given: Assignment, initial: Sequence[Progress]
-    ) -> list[Progress]:
-        """Return the progress that the source keeps, or where it begins."""
-        self._history.require(given)
-        self._history.begin()
-        first = {
-            partition: progress
-            for progress in initial
-            for partition in progress.positions
-        }
-        return [given.committed.get(p, first[p]) for p in given.partitions]
 
     # The reading thread.
 
@@ -448,26 +423,3 @@ class Worker:
     def _resume(self) -> None:
         logger.info("resumed")
         self._state, self._reason = "running", ""
-
-
-def _require_same_topic(progress: Progress, now: Mapping[str, str]) -> None:
-    for topic, stored in progress.incarnations.items():
-        if topic in now and now[topic] != stored:
-            raise TopicRecreated(topic, stored=stored, found=now[topic])
-
-
-def _require_not_forgotten(
-    pipeline: str, stored: Sequence[Progress], given: Assignment
-) -> None:
-    """Stop where the source has heard of epochs that the sink knows nothing of."""
-    heard = max((one.epoch for one in given.committed.values()), default=0)
-    if heard and not any(progress.epoch for progress in stored):
-        message = (
-            f"the sink has no position of pipeline {pipeline!r}, but the source has "
-            f"heard of {heard} epochs: the sink was emptied or replaced"
-        )
-        raise PositionLost(
-            message,
-            hint="choose where to go on: "
-            f"streamlab position reset {pipeline} --to earliest|latest|TIME",
-        )
