@@ -243,7 +243,7 @@ STYLE = """
 .streamlab tr { background: none !important; }
 .streamlab th, .streamlab td { text-align: left !important; padding: 3px 12px 3px 0;
   border: none; border-bottom: 1px solid rgba(128,128,128,.22); background: none;
-  white-space: pre; max-width: 420px; overflow: hidden; text-overflow: ellipsis;
+  white-space: pre; max-width: 640px; overflow: hidden; text-overflow: ellipsis;
   vertical-align: top; }
 .streamlab th { font-weight: 600; opacity: .75; }
 .streamlab th.n, .streamlab td.n { text-align: right !important; }
