@@ -114,6 +114,8 @@ class Demo:
             touched = self._notebook()
         with stage("install", "building the wheel, installing the exported package"):
             export, commands = self._install()
+        with stage("verify", "running the installed package on its sample"):
+            install.verify(commands, PACKAGE, folder=HOME)
         with stage("run", f"running {export.command}"):
             kills = self._run_with_a_kill(export, commands)
         with stage("proof", "comparing with polars on the original frame"):

@@ -48,10 +48,20 @@ def install(commands: Path, package: Path, wheels: Path) -> None:
     _run("pip", *QUIET, *into, "install", *how, str(package))
 
 
+def verify(commands: Path, package: Path, *, folder: Path) -> None:
+    """Run the installed command on the package's sample, as its report does."""
+    _check([str(commands / "streamlab"), "verify", str(package)], folder=folder)
+
+
 def _run(*module_and_arguments: str) -> None:
-    """Run a module of this environment; show what it said only if it fails."""
+    _check([sys.executable, "-m", *module_and_arguments], folder=Path.cwd())
+
+
+def _check(command: list[str], *, folder: Path) -> None:
+    """Run a command; show what it said only if it fails."""
     done = subprocess.run(
-        [sys.executable, "-m", *module_and_arguments],
+        command,
+        cwd=folder,
         check=False,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -59,5 +69,5 @@ def _run(*module_and_arguments: str) -> None:
         text=True,
     )
     if done.returncode:
-        message = f"{module_and_arguments[0]} failed:\n{done.stdout}"
+        message = f"{' '.join(command[:4])} … failed:\n{done.stdout}"
         raise RuntimeError(message)
