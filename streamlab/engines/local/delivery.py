@@ -120,11 +120,25 @@ class Delivery:
             acknowledge_s=time.monotonic() - written,
         )
 
+    @property
+    def settling_is_due(self) -> bool:
+        """Return whether the source should hear of a position now."""
+        waited_s = time.monotonic() - self._lag_committed_at
+        return bool(self._unacknowledged) and waited_s >= LAG_COMMIT_S
+
     def settle(self, reader: Reader) -> None:
         """Tell the source about positions that it has not heard of yet."""
+        self._lag_committed_at = time.monotonic()
         if self._unacknowledged:
             reader.acknowledge(list(self._unacknowledged.values()))
             self._unacknowledged.clear()
+
+    def try_to_settle(self, reader: Reader) -> None:
+        """Settle, or leave it: the positions only show the lag."""
+        try:
+            self.settle(reader)
+        except (Unavailable, Fenced) as error:
+            logger.info("the lag shown by the broker is late: %s", error.message)
 
     def forget(self) -> None:
         """Drop what the source has not heard of: the partitions were taken away."""
@@ -220,10 +234,5 @@ class Delivery:
         # The sink has the position; the source's copy only shows the lag, so it is
         # refreshed now and then, and its failure is no reason to stop.
         self._unacknowledged.update({progress.task: progress for progress in after})
-        if time.monotonic() - self._lag_committed_at < LAG_COMMIT_S:
-            return
-        self._lag_committed_at = time.monotonic()
-        try:
-            self.settle(reader)
-        except (Unavailable, Fenced) as error:
-            logger.info("the lag shown by the broker is late: %s", error.message)
+        if self.settling_is_due:
+            self.try_to_settle(reader)

@@ -226,6 +226,8 @@ class Worker:
             self._collector.add(self._poll(self._collector.room, self._patience()))
         if self._may_send():
             self._send()
+        elif self._stages.idle and self._stages.delivery.settling_is_due:
+            self._settle()
 
     def _poll(self, rows: int, timeout_s: float) -> RawBatch | None:
         reader = self._reader
@@ -330,15 +332,12 @@ class Worker:
             if time.monotonic() > deadline:
                 message = f"work under way did not finish within {patience_s:.0f} s"
                 raise Unavailable(message)
-        if self._reader is not None:
-            self._stages.call(self._settle)
+        self._settle()
 
     def _settle(self) -> None:
-        try:
-            if self._reader is not None:
-                self._stages.delivery.settle(self._reader)
-        except (Fenced, Unavailable) as error:
-            logger.info("the lag shown by the broker is late: %s", error.message)
+        reader = self._reader
+        if reader is not None:
+            self._stages.call(lambda: self._stages.delivery.try_to_settle(reader))
 
     def _drop(self, why: str) -> None:
         """Forget what was read and not written; it is read anew after rejoining."""
