@@ -79,9 +79,17 @@ class Flow:
         ticket = self.reader.commit_ticket(progress)
         return SinkBatch(frame, [], progress, ticket, letters)
 
-    def written(self) -> list[str]:
+    def written(self, count: int = 0) -> list[str]:
+        """Return the rows, waiting for ``count``.
+
+        A commit is answered when it is certain; it becomes visible a moment later.
+        """
         schema = sl.Schema.of({"text": pl.String()})
-        return sl.tap(self.out, schema=schema).frame["text"].to_list()
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            found = sl.tap(self.out, schema=schema).frame["text"].to_list()
+            if len(found) >= count or time.monotonic() > until:
+                return found
 
     def committed(self) -> int:
         asked = [KafkaPartition(self.topic, 0)]
@@ -102,7 +110,7 @@ def test_rows_letters_and_position_come_together(flow, kafka_address):
     assert flow.committed() == 0
     assert writer.write(flow.batch("a", "b", epoch=7, letters=[LETTER])) == 2
     writer.close()
-    assert flow.written() == ["a", "b"]
+    assert flow.written(2) == ["a", "b"]
     assert flow.committed() == 10
     (message,) = consumed(kafka_address, flow.dead, 1)
     assert dead_letters.letter(message) == LETTER
@@ -126,7 +134,7 @@ def test_a_refused_row_leaves_nothing_behind(flow):
     assert (flow.written(), flow.committed()) == ([], 0)
     writer.write(flow.batch("a", "b"))
     writer.close()
-    assert (flow.written(), flow.committed()) == (["a", "b"], 10)
+    assert (flow.written(2), flow.committed()) == (["a", "b"], 10)
 
 
 def test_a_newer_writer_of_the_same_name_fences_the_older(flow):
@@ -138,7 +146,7 @@ def test_a_newer_writer_of_the_same_name_fences_the_older(flow):
     newer.write(flow.batch("fresh"))
     older.close()
     newer.close()
-    assert flow.written() == ["fresh"]
+    assert flow.written(1) == ["fresh"]
 
 
 def test_a_ticket_of_an_older_generation_is_fenced(flow):
@@ -163,7 +171,7 @@ def test_a_source_elsewhere_is_refused(flow):
         Progress(one.task, 1, one.positions, {flow.topic: "other/topic"})
         for one in batch.after
     ]
-    with pytest.raises(Refused, match="same cluster|one transaction"):
+    with pytest.raises(Refused, match="one transaction"):
         writer.write(SinkBatch(batch.frame, [], elsewhere, batch.ticket))
     with pytest.raises(Refused, match="one transaction"):
         writer.write(SinkBatch(batch.frame, [], batch.after))
@@ -193,7 +201,7 @@ def test_a_killed_writer_is_replaced_at_once(flow, tmp_path):
     began = time.monotonic()
     writer = flow.writer()
     writer.write(flow.batch("whole"))
-    assert flow.written() == ["whole"]
+    assert flow.written(1) == ["whole"]
     assert time.monotonic() - began < 10
     writer.close()
 

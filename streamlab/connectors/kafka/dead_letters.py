@@ -17,7 +17,7 @@ from confluent_kafka import Message
 
 from streamlab.connectors.kafka import connection, topics
 from streamlab.connectors.kafka.producing import OPTIONS, Letter, Outbox
-from streamlab.errors import Refused, RowsRefused, UsageError
+from streamlab.errors import ConnectorError, Refused, RowsRefused, UsageError
 from streamlab.sinks import DeadLetter
 from streamlab.sources import Headers
 
@@ -147,20 +147,28 @@ class KafkaDeadLetterWriter:
             Refused: The topic does not take one of them: it cannot be kept here.
         """
         if letters is not self._waiting:
-            self._outbox.send_letters([record(one, self._pipeline) for one in letters])
+            for one in letters:
+                try:
+                    self._outbox.send_letters([record(one, self._pipeline)])
+                except Refused as error:
+                    raise self._not_taken(one, error) from error
             self._waiting = letters
         try:
             self._outbox.flush([(one.key, one.value) for one in letters])
         except RowsRefused as error:
             self._waiting = None
             first = letters[next(iter(error.reasons))]
-            raise Refused(
-                f"the dead letter topic {self._topic!r} does not take the event at "
-                f"{first.topic}/{first.partition} offset {first.position}: {error}",
-                hint="raise max.message.bytes of the dead letter topic above that of "
-                "the source, and leave room for the headers",
-            ) from error
+            raise self._not_taken(first, error) from error
         self._waiting = None
+
+    def _not_taken(self, one: DeadLetter, error: ConnectorError) -> Refused:
+        return Refused(
+            f"the dead letter topic {self._topic!r} does not take the event at "
+            f"{one.topic}/{one.partition} offset {one.position}: "
+            f"{error.message}",
+            hint="raise max.message.bytes of the dead letter topic above that of the "
+            "source, to leave room for the headers",
+        )
 
     def close(self) -> None:
         """Drop the connection; a second call does nothing."""
