@@ -122,6 +122,17 @@ def test_names_of_any_characters(name: str) -> None:
     assert [(r.row, r.code) for r in decoded.rejected] == [(1, "type-mismatch")]
 
 
+@pytest.mark.parametrize("beside", [b'{"id":1}', b"{"])
+def test_first_of_two_same_keys_counts_for_the_type_too(beside: bytes) -> None:
+    """The judge takes the key that polars takes, whether a neighbour is bad or not."""
+    values = [b'{"text":"5","text":6}', b'{"text":5,"text":"6"}', beside]
+
+    decoded = named("json").decode(values, SCHEMA)
+
+    assert decoded.frame["text"][0] == "5"
+    assert [(r.row, r.code) for r in decoded.rejected][0] == (1, "type-mismatch")
+
+
 def test_same_key_deeper_does_not_hide_a_number() -> None:
     """A text under the same key in another object proves nothing."""
     values = [b'{"z":{"text":"5"},"text":5}', b'{"z":{"text":5},"text":"5"}']
