@@ -54,9 +54,9 @@ class Sample:
     schema: Schema
     format: str
     cut: Mapping[str, object]
-    values: pl.Series
+    values: pl.Series = field(repr=False)
     rejected: Sequence[Rejection] = field(default_factory=tuple)
-    rejected_values: Sequence[bytes | None] = field(default_factory=tuple)
+    rejected_values: Sequence[bytes | None] = field(default_factory=tuple, repr=False)
 
     @property
     def events(self) -> pl.DataFrame:
@@ -68,7 +68,8 @@ class Sample:
         if not isinstance(other, Sample):
             return NotImplemented
         return (
-            self.frame.schema == other.frame.schema
+            self.schema == other.schema
+            and self.frame.schema == other.frame.schema
             and self.frame.equals(other.frame)
             and self.values.equals(other.values)
             and self._notes() == other._notes()

@@ -1,0 +1,82 @@
+"""Kafka options from a profile: checked, resolved late, without a secret told."""
+
+from __future__ import annotations
+
+import pytest
+
+from streamlab.connectors.kafka import connection
+from streamlab.connectors.kafka.source import KafkaSource
+from streamlab.errors import SettingsError, UsageError
+
+SECRET = "S3cr3tPw"
+
+
+@pytest.fixture
+def profile(tmp_path, monkeypatch):
+    """Return a function that writes the options of the default profile."""
+    monkeypatch.delenv("STREAMLAB_PROFILE", raising=False)
+    monkeypatch.chdir(tmp_path)
+
+    def write(**options: str) -> None:
+        lines = "".join(f'"{key}" = "{value}"\n' for key, value in options.items())
+        (tmp_path / "streamlab.toml").write_text(f"[profiles.local.kafka]\n{lines}")
+
+    return write
+
+
+def test_references_are_resolved_on_connecting(profile, monkeypatch):
+    """A password is read from the environment when a client is made."""
+    monkeypatch.setenv("KAFKA_PASSWORD", SECRET)
+    profile(**{"bootstrap.servers": "b:1", "sasl.password": "${env:KAFKA_PASSWORD}"})
+    assert connection.client_options()["sasl.password"] == SECRET
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plugin.library.paths", "ssl.engine.location", "debug", "oauth_cb", "error_cb"],
+)
+def test_options_that_run_code_are_denied(profile, name):
+    """A settings file or a package cannot make the client load code."""
+    profile(**{"bootstrap.servers": "b:1", name: "x"})
+    with pytest.raises(SettingsError, match=name):
+        connection.client_options()
+    profile(**{"bootstrap.servers": "b:1"})
+    with pytest.raises(SettingsError, match=name):
+        connection.client_options(extra={name: "x"})
+
+
+@pytest.mark.parametrize("name", ["enable.auto.commit", "acks", "group.id"])
+def test_options_that_guarantees_need_are_denied(profile, name):
+    """What a guarantee rests on cannot be switched off."""
+    profile(**{"bootstrap.servers": "b:1", name: "x"})
+    with pytest.raises(SettingsError, match=name) as caught:
+        connection.client_options()
+    assert caught.value.hint
+
+
+def test_a_profile_without_a_broker_says_what_to_write(profile):
+    """The hint is the line that is missing."""
+    profile(**{"client.id": "x"})
+    with pytest.raises(SettingsError) as caught:
+        connection.client_options()
+    assert "bootstrap.servers" in caught.value.hint
+
+
+def test_an_option_that_kafka_does_not_know_is_named(profile):
+    """A mistyped option is one clear error, without the password beside it."""
+    options = {"bootstrap.servers": "b:1", "sasl.password": SECRET, "fetch.mim": "1"}
+    with pytest.raises(SettingsError, match=r"fetch\.mim") as caught:
+        connection.consumer({**options, "group.id": "g"})
+    assert SECRET not in str(caught.value)
+
+
+def test_options_are_not_in_the_repr_of_a_source():
+    """A password written into a pipeline by hand is not shown."""
+    assert SECRET not in repr(KafkaSource("t", options={"sasl.password": SECRET}))
+
+
+def test_a_start_that_is_none_is_refused():
+    """`start` is earliest, latest or a time."""
+    KafkaSource("t", start="2013-01-01")
+    with pytest.raises(UsageError, match="erliest"):
+        KafkaSource("t", start="erliest")
