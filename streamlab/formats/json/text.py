@@ -82,8 +82,12 @@ class TextColumns:
             values: The bytes of each row.
         """
         rows: set[int] = set()
-        for text in self._starting_like_another_kind(frame):
-            looks = frame.select(text.expr.str.contains(WRITTEN_OUT)).to_series()
+        starting = self._starting_like_another_kind(frame)
+        written_out = frame.select(
+            text.expr.str.contains(WRITTEN_OUT).alias(str(number))
+            for number, text in enumerate(starting)
+        )
+        for text, looks in zip(starting, written_out, strict=True):
             rows.update(_untold_by_raw_text(text.key, looks.arg_true(), values))
         if self.in_lists:
             looks = frame.select(pl.any_horizontal(self.in_lists)).to_series()
