@@ -41,6 +41,9 @@ FLUSH_S = 5.0
 """How long an epoch waits for its acknowledgements before the broker counts as away."""
 
 FLUSH_POLL_S = 0.001
+"""How long a full queue is served before the next attempt to add to it."""
+
+FLUSH_NAP_S = 0.000_3
 """Deliveries that succeed wake nobody up, so the queue is looked at this often."""
 
 OVERHEAD_BYTES = 256
@@ -158,7 +161,8 @@ class Outbox:
         # once, that raises something that is no exception.
         until = time.monotonic() + FLUSH_S
         while (waiting := len(self.producer)) and time.monotonic() < until:
-            self._serve(FLUSH_POLL_S)
+            time.sleep(FLUSH_NAP_S)
+            self._serve(0)
         self._serve(0)
         if self._failed:
             failed, self._failed = self._failed, []

@@ -103,6 +103,11 @@ class Stages:
         with self._changed:
             self._changed.wait(timeout_s)
 
+    def wait_until_idle(self, timeout_s: float) -> None:
+        """Wait until no epoch is under way, or the time is up."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.idle, timeout_s)
+
     def call(self, function: Callable[[], T]) -> T:
         """Return what a function returns in the writing thread, behind its epochs."""
         future: Future[T] = self._writing.submit(function)

@@ -40,6 +40,7 @@ from streamlab.transforms.application import prepare
 
 IDLE_POLL_S = 0.1  # how soon a stop is noticed when nothing comes
 BUSY_POLL_S = 0.002  # how soon a free stage is noticed when something waits for it
+MOST_WAIT_S = 0.05  # that a started epoch waits for the one before, between two polls
 HOLD_AFTER_S = 1.0  # a stage that is busy for longer holds the source
 DRAIN_S = 20.0  # to finish what is in flight on a stop or a rebalance
 PAUSED_DRAIN_S = 2.0  # the same on a stop while the other side is down
@@ -254,7 +255,7 @@ class Worker:
         if self._collector.empty:
             return IDLE_POLL_S
         if not self._collector.more_to_come:
-            self._stages.wait(BUSY_POLL_S)
+            self._stages.wait_until_idle(MOST_WAIT_S)
         return 0
 
     def _may_send(self) -> bool:
