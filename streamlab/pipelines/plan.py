@@ -167,8 +167,9 @@ def _position(pipeline: Pipeline) -> str:
 
 def _dead_letters(pipeline: Pipeline) -> str:
     letters = pipeline.dead_letters
-    if letters.topic is None:
-        return f"file {letters.file}"
+    if letters.file is not None:
+        # Not its folder: a plan is shown in notebooks, and these are shared.
+        return f"file {letters.file.name}"
     inside = pipeline.sink.takes_dead_letters
     return f"topic {letters.topic}" + (", with the rows" if inside else "")
 

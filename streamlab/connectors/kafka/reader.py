@@ -65,8 +65,8 @@ OPTIONS: Mapping[str, object] = {
     # The end of a partition is an event, so that positions get past the markers
     # that transactions leave behind the last message.
     "enable.partition.eof": True,
-    "queued.min.messages": 50_000,
-    "queued.max.messages.kbytes": 32_768,
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 65_536,
     "socket.timeout.ms": 10_000,
     "allow.auto.create.topics": False,
 }
@@ -197,16 +197,24 @@ class KafkaReader(Reader):
     # -- taking messages ------------------------------------------------------------
 
     def _take(self, max_rows: int, timeout_s: float) -> list[Message]:
-        taken = self._consume(min(max_rows, CHUNK), 0)
+        taken = self._drain(max_rows)
         if not taken:
             taken = self._wait_for_one(timeout_s)
-        size, chunk = 0, taken
-        while chunk and len(taken) < max_rows and not self._rebalanced:
-            size += sum(map(len, chunk))
-            if size > POLL_BYTES:
-                break
-            chunk = self._consume(min(max_rows - len(taken), CHUNK), 0)
+            taken += self._drain(max_rows - len(taken)) if taken else []
+        return taken
+
+    @messages.uncollected()
+    def _drain(self, max_rows: int) -> list[Message]:
+        """Take what is fetched already."""
+        taken: list[Message] = []
+        size, wanted = 0, min(max_rows, CHUNK)
+        while wanted and size < POLL_BYTES and not self._rebalanced:
+            chunk = self._consume(wanted, 0)
             taken += chunk
+            if len(chunk) < wanted:
+                break
+            size += sum(map(len, chunk))
+            wanted = min(max_rows - len(taken), CHUNK)
         return taken
 
     def _wait_for_one(self, timeout_s: float) -> list[Message]:
@@ -222,10 +230,9 @@ class KafkaReader(Reader):
 
     def _consume(self, count: int, timeout_s: float) -> list[Message]:
         try:
-            with messages.uncollected():
-                taken: list[Message] = self._turns.read(
-                    lambda: self._consumer.consume(count, timeout_s)
-                )
+            taken: list[Message] = self._turns.read(
+                lambda: self._consumer.consume(count, timeout_s)
+            )
         except KafkaException as error:
             raise translated(kafka_error(error), self._doing("reading")) from error
         return taken

@@ -40,6 +40,13 @@ PARSER.add_argument(
     "--key", default="", help="columns that name a row: a table is updated by key"
 )
 PARSER.add_argument(
+    "--as",
+    dest="name",
+    metavar="NAME",
+    default="",
+    help="name of the pipeline, its group and its position; the transform's",
+)
+PARSER.add_argument(
     "--topic", metavar="TOPIC", default="", help="read this instead of its sample's"
 )
 PARSER.add_argument(
@@ -139,6 +146,7 @@ def _started(
     # Both ends go by the default profile, which the worker gets from start().
     exported = export.write(
         transform,
+        arguments.name or transform.name,
         folder=Settings.load().state_folder / "run",
         sample=sample,
         source=endpoints.source(arguments.topic or sample.topic, start=arguments.begin),
