@@ -48,7 +48,9 @@ def test_missing_driver_names_the_install_command(
     monkeypatch.setitem(
         connectors.BUILT_IN,
         "absent",
-        connectors.Connector(sink="no_such_driver:Sink", extra="postgres"),
+        connectors.Connector(
+            sink="no_such_driver:Sink", extra="postgres", driver="no_such_driver"
+        ),
     )
     with pytest.raises(MissingExtra) as caught:
         connectors.sink_class("absent")
