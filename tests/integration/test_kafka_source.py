@@ -305,6 +305,7 @@ def test_a_broker_that_was_away_is_read_on_without_a_restart(
     source = KafkaSource(topic, options={"socket.timeout.ms": "2000"})
     reader = source.open(topic, listening)
     progress = progress_of(read(reader, 1), listening.given[0])
+    reader.acknowledge(progress)
     broker: psutil.Process = stack.server("kafka").process()
     broker.suspend()
     try:

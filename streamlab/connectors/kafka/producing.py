@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import operator
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -94,6 +95,8 @@ def check_sizes(records: Sequence[Record], most: int) -> None:
         RowsRefused: Some are larger than ``most`` bytes.
     """
     room = most - OVERHEAD_BYTES
+    if _longest(records, 0) + _longest(records, 1) <= room:
+        return
     too_large = {
         row: f"the message has {size} bytes, the topic takes {room}"
         for row, size in enumerate(len(v or b"") + len(k or b"") for k, v in records)
@@ -101,6 +104,12 @@ def check_sizes(records: Sequence[Record], most: int) -> None:
     }
     if too_large:
         raise RowsRefused(too_large)
+
+
+def _longest(records: Sequence[Record], part: int) -> int:
+    """Return the length of the longest key (0) or value (1)."""
+    present = filter(None, map(operator.itemgetter(part), records))
+    return max(map(len, present), default=0)
 
 
 class Outbox:
