@@ -302,7 +302,9 @@ def test_a_broker_that_was_away_is_read_on_without_a_restart(
     topic = make_topic(address=stack.kafka)
     produce(stack.kafka, topic, [b"1"])
     listening = Listening()
-    source = KafkaSource(topic, options={"socket.timeout.ms": "2000"})
+    # Longer than the outage: the reader keeps its place in the group.
+    options = {"socket.timeout.ms": "2000", "session.timeout.ms": "45000"}
+    source = KafkaSource(topic, options=options)
     reader = source.open(topic, listening)
     progress = progress_of(read(reader, 1), listening.given[0])
     reader.acknowledge(progress)
