@@ -204,13 +204,13 @@ class TapReader:
             chunk = self._next(follower)
             if chunk is None:
                 continue
-            fitting = _fitting(chunk, self._bounds.size_bytes - size)
-            size += sum(len(value) for value in chunk.values if value)
+            room = self._bounds.size_bytes - size
+            size += sum(map(len, filter(None, chunk.values)))
             rows += len(chunk)
             self._tell(rows, size, window, follower)
-            if fitting < len(chunk):
+            if size > self._bounds.size_bytes:
                 self._stopped_by = BYTES
-                yield chunk.head(fitting)
+                yield chunk.head(_fitting(chunk, room))
                 return
             yield chunk
 
@@ -237,8 +237,6 @@ class TapReader:
 def _fitting(chunk: Chunk, room: int) -> int:
     """Return how many of a chunk's first events have room, at least one."""
     sizes = [len(value) if value else 0 for value in chunk.values]
-    if sum(sizes) <= room:
-        return len(chunk)
     within = (pl.Series(sizes, dtype=pl.Int64).cum_sum() <= room).sum()
     return max(1, int(within))
 

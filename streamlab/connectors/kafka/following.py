@@ -145,9 +145,17 @@ class Follower:
             Unavailable: The broker is away; call again.
             OffsetExpired: Messages went while they were about to be read.
         """
+        # Until the messages are columns, and gone.
+        with messages.uncollected():
+            return self._read(timeout_s)
+
+    def close(self) -> None:
+        """Drop the connection; a second call does nothing."""
+        self._consumer.close()
+
+    def _read(self, timeout_s: float) -> Chunk | None:
         try:
-            with messages.uncollected():
-                taken = self._consumer.consume(CHUNK, timeout_s)
+            taken = self._consumer.consume(CHUNK, timeout_s)
         except KafkaException as error:
             raise translated(kafka_error(error), "tapping") from error
         if not taken:
@@ -158,10 +166,6 @@ class Follower:
             self._note([message for message in taken if message.error() is not None])
             taken = [message for message in taken if message.error() is None]
         return self._chunk(taken)
-
-    def close(self) -> None:
-        """Drop the connection; a second call does nothing."""
-        self._consumer.close()
 
     def _chunk(self, taken: list[Message]) -> Chunk:
         open_ = [ck.TopicPartition(*partition) for partition in self._open]

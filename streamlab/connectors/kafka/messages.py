@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Message
+from confluent_kafka import Message
 
 from streamlab.positions import TopicPartition
 from streamlab.sources import Headers
@@ -102,10 +102,10 @@ def offsets(messages: Sequence[Message]) -> list[int]:
 
 def timestamps_ms(messages: Sequence[Message]) -> list[int | None]:
     """Return the timestamp of each message; None where it has none."""
-    pairs = list(map(Message.timestamp, messages))
-    if TIMESTAMP_NOT_AVAILABLE in set(map(operator.itemgetter(0), pairs)):
-        return [None if kind == TIMESTAMP_NOT_AVAILABLE else at for kind, at in pairs]
-    return list(map(operator.itemgetter(1), pairs))
+    stamps = list(map(operator.itemgetter(1), map(Message.timestamp, messages)))
+    if stamps and min(stamps) < 0:
+        return [at if at >= 0 else None for at in stamps]
+    return cast("list[int | None]", stamps)
 
 
 def has_errors(messages: Sequence[Message]) -> bool:
