@@ -87,6 +87,8 @@ class Chunk:
     @staticmethod
     def concat(chunks: Sequence[Chunk]) -> Chunk:
         """Return one chunk with the messages of all, in order; one at least."""
+        if len(chunks) == 1:
+            return chunks[0]
         return Chunk(
             values=list(chain.from_iterable(chunk.values for chunk in chunks)),
             keys=list(chain.from_iterable(chunk.keys for chunk in chunks)),

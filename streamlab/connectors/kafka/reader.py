@@ -53,18 +53,22 @@ CLASSIC_OPTIONS: Mapping[str, object] = {
 }
 """Defaults for ``group.protocol=classic``; with the other one the broker decides."""
 
-OPTIONS: Mapping[str, object] = {
+DEFAULTS: Mapping[str, object] = {
+    "isolation.level": "read_committed",
+    # The default of 1,000 ms idles the consumer each time its queue is full.
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 100_000,
+    "queued.max.messages.kbytes": 65_536,
+    "socket.timeout.ms": 10_000,
+}
+"""Options that a profile or a source may set otherwise."""
+
+REQUIRED: Mapping[str, object] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     # Never skip silently: an offset that is not there any more is an error.
     "auto.offset.reset": "error",
-    "isolation.level": "read_committed",
-    # The default of 1,000 ms idles the consumer each time its queue is full.
-    "fetch.queue.backoff.ms": 5,
     "enable.partition.eof": False,
-    "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 65_536,
-    "socket.timeout.ms": 10_000,
     "allow.auto.create.topics": False,
 }
 
@@ -111,9 +115,10 @@ class KafkaReader(Reader):
         self._consumer = connection.consumer(
             {
                 "client.id": group,
+                **DEFAULTS,
                 **({} if _broker_times(options) else CLASSIC_OPTIONS),
                 **options,
-                **OPTIONS,
+                **REQUIRED,
                 "group.id": group,
             },
             lambda _: self._watch.doubt(),
