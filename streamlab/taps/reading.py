@@ -6,7 +6,6 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import polars as pl
@@ -109,7 +108,10 @@ class TapReader:
         self._stopped_by = END
 
     def read_on(self, window: Window, decoder: Decoder) -> Reading:
-        """Read from the window's starts on; decode one chunk while the next is read.
+        """Read from the window's starts on.
+
+        Decoding in a thread of its own gains nothing: the client fetches in the
+        background anyway, and two Python threads wait for each other.
 
         Raises:
             OffsetExpired: Events went while they were about to be read.
@@ -117,21 +119,17 @@ class TapReader:
         """
         parts: list[Part] = []
         room, first = self._bounds.rows, 0
-        with ThreadPoolExecutor(1, "tap") as pool, self._chunks(window) as chunks:
-            working: tuple[Future[Part], Chunk, int] | None = None
+        with self._chunks(window) as chunks:
             try:
                 for chunk in self._gathered(chunks):
-                    if working is not None:
-                        room -= self._keep(parts, decoder, room, *working)
-                        working = None
+                    part = self._part(decoder, chunk, first, room)
+                    parts.append(part)
+                    room -= part.frame.height
+                    first += len(chunk)
                     if not room:
                         break
-                    working = (pool.submit(decoder.part, chunk, first), chunk, first)
-                    first += len(chunk)
             except KeyboardInterrupt:
                 self._stopped_by = INTERRUPTED
-            if working is not None:
-                self._keep(parts, decoder, room, *working)
         positions = parts[-1].positions if parts else window.starts
         return Reading(tuple(parts), _spans(window.starts, positions), self._stopped_by)
 
@@ -172,22 +170,13 @@ class TapReader:
         part = decoder.part(chosen)
         return Reading((part,), _spans(starts, chosen.positions), self._stopped_by)
 
-    def _keep(
-        self,
-        parts: list[Part],
-        decoder: Decoder,
-        room: int,
-        future: Future[Part],
-        chunk: Chunk,
-        first: int,
-    ) -> int:
-        """Keep a decoded part, or as much of it as there is room; return its rows."""
-        part = future.result()
+    def _part(self, decoder: Decoder, chunk: Chunk, first: int, room: int) -> Part:
+        """Decode a chunk, up to the event that fills the room."""
+        part = decoder.part(chunk, first)
         if part.frame.height >= room:
             self._stopped_by = ROWS
             part = decoder.part(_up_to_row(chunk, part, room), first)
-        parts.append(part)
-        return part.frame.height
+        return part
 
     def _gathered(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """Put chunks together: decoding 10,000 at a time takes half as long again."""
