@@ -65,7 +65,10 @@ class Prepared:
         Raises:
             TransformError: A function failed, or the output has another schema.
         """
-        events = frame.select(self.input_schema.names())
+        names = self.input_schema.names()
+        events = frame if frame.columns == names else frame.select(names)
+        if not self.steps:
+            return events
         try:
             output = collected(self.steps, events)
         except failure.RAISED as error:

@@ -79,7 +79,7 @@ class Encoding:
 
     def records(self, frame: pl.DataFrame) -> list[Record]:
         """Return key and value of each row, in order."""
-        values = self.format.encode(frame.drop("_key", strict=False))
+        values = self.format.encode(frame.drop("_key") if "_key" in frame else frame)
         keys: Iterable[bytes | None] = itertools.repeat(None)
         if self.key:
             column = frame[self.key]

@@ -94,8 +94,16 @@ class Delivery:
         processed: Processed,
         before: Sequence[Progress],
         after: Sequence[Progress],
+        written: Callable[[], None] = lambda: None,
     ) -> Delivered:
         """Commit one epoch: write its dead letters and rows, move its position.
+
+        Args:
+            reader: Where the epoch was read.
+            processed: The epoch.
+            before: Progress of its tasks before it.
+            after: Progress of its tasks with it.
+            written: Told when the sink has committed, before the source hears of it.
 
         Raises:
             Fenced: Another worker has these tasks; nothing was written.
@@ -110,14 +118,15 @@ class Delivery:
         self._retrying(reader.healthy)
         processed, rows = self._write(reader, processed, before, after)
         failpoints.passing("after-sink-commit")
-        written = time.monotonic()
+        committed = time.monotonic()
+        written()
         self._acknowledge(reader, after)
         failpoints.passing("after-group-commit")
         return Delivered(
             processed,
             rows,
-            write_s=written - began,
-            acknowledge_s=time.monotonic() - written,
+            write_s=committed - began,
+            acknowledge_s=time.monotonic() - committed,
         )
 
     @property

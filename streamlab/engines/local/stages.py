@@ -79,6 +79,7 @@ class Stages:
         self._committed = committed
         self._in_computing = 0
         self._in_writing = 0
+        self._in_acknowledging = 0
         self._changed = threading.Condition()
         self._computing = ThreadPoolExecutor(1, thread_name_prefix="computing")
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="writing")
@@ -86,6 +87,11 @@ class Stages:
     @property
     def idle(self) -> bool:
         """Return whether no epoch is under way."""
+        return self.free and self._in_acknowledging == 0
+
+    @property
+    def free(self) -> bool:
+        """Return whether no epoch is computed or written; one may be acknowledged."""
         return self._in_computing == 0 and self._in_writing == 0
 
     @property
@@ -103,10 +109,10 @@ class Stages:
         with self._changed:
             self._changed.wait(timeout_s)
 
-    def wait_until_idle(self, timeout_s: float) -> None:
-        """Wait until no epoch is under way, or the time is up."""
+    def wait_until_free(self, timeout_s: float) -> None:
+        """Wait until no epoch is computed or written, or the time is up."""
         with self._changed:
-            self._changed.wait_for(lambda: self.idle, timeout_s)
+            self._changed.wait_for(lambda: self.free, timeout_s)
 
     def call(self, function: Callable[[], T]) -> T:
         """Return what a function returns in the writing thread, behind its epochs."""
@@ -127,10 +133,13 @@ class Stages:
         self._writing.submit(self.delivery.close)
         self._writing.shutdown()
 
-    def _move(self, *, computing: int = 0, writing: int = 0) -> None:
+    def _move(
+        self, *, computing: int = 0, writing: int = 0, acknowledging: int = 0
+    ) -> None:
         with self._changed:
             self._in_computing += computing
             self._in_writing += writing
+            self._in_acknowledging += acknowledging
             self._changed.notify_all()
 
     def _compute(self, epoch: Epoch) -> None:
@@ -157,11 +166,19 @@ class Stages:
     def _write(
         self, epoch: Epoch, processed: Processed, seconds: dict[str, float]
     ) -> None:
+        # Where the epoch counts now: the stage that it leaves, however it ends.
+        leaving = {"writing": -1}
+
+        def written() -> None:
+            leaving.clear()
+            leaving["acknowledging"] = -1
+            self._move(writing=-1, acknowledging=1)
+
         try:
             if epoch.generation != self.generation:
                 return
             delivered = self.delivery.deliver(
-                epoch.reader, processed, epoch.before, epoch.after
+                epoch.reader, processed, epoch.before, epoch.after, written
             )
             seconds["write"] = delivered.write_s
             seconds["acknowledge"] = delivered.acknowledge_s
@@ -172,4 +189,4 @@ class Stages:
         except BaseException as error:  # noqa: BLE001 -- the reading thread raises it
             self.failure = error
         finally:
-            self._move(writing=-1)
+            self._move(**leaving)

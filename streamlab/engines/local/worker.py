@@ -255,7 +255,7 @@ class Worker:
         if self._collector.empty:
             return IDLE_POLL_S
         if not self._collector.more_to_come:
-            self._stages.wait_until_idle(MOST_WAIT_S)
+            self._stages.wait_until_free(MOST_WAIT_S)
         return 0
 
     def _may_send(self) -> bool:
@@ -265,7 +265,7 @@ class Worker:
             return self._stages.has_room
         # The source is dry: nothing is gained by cutting the epoch before the one
         # under way is written, and later events may still join it.
-        return self._stages.idle
+        return self._stages.free
 
     def _send(self) -> None:
         reader = self._reader

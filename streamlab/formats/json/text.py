@@ -27,6 +27,9 @@ PLAIN_KEY = re.compile(r'[^"\\\x00-\x1f/]+')
 SPACE = r"[ \t\r\n]*"
 ESCAPE_IN_KEY = rf'\\[^"]*"{SPACE}:'
 
+# Up to so many rows, each further call of polars costs more than it can save.
+FEW_ROWS = 500
+
 # The first half of a surrogate pair without the second. (Polars refuses a second
 # without a first.)
 HALF = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
@@ -82,13 +85,16 @@ class TextColumns:
             values: The bytes of each row.
         """
         rows: set[int] = set()
-        starting = self._starting_like_another_kind(frame)
+        # Of a few rows all texts are looked at: a step less is worth more there.
+        few = frame.height <= FEW_ROWS
+        looked_at = self.plain if few else self._starting_like_another_kind(frame)
         written_out = frame.select(
             text.expr.str.contains(WRITTEN_OUT).alias(str(number))
-            for number, text in enumerate(starting)
+            for number, text in enumerate(looked_at)
         )
-        for text, looks in zip(starting, written_out, strict=True):
-            rows.update(_untold_by_raw_text(text.key, looks.arg_true(), values))
+        for text, looks in zip(looked_at, written_out, strict=True):
+            if looks.any():
+                rows.update(_untold_by_raw_text(text.key, looks.arg_true(), values))
         if self.in_lists:
             looks = frame.select(pl.any_horizontal(self.in_lists)).to_series()
             rows.update(looks.arg_true())
@@ -149,12 +155,18 @@ def _untold_by_raw_text(
     key: str, rows: pl.Series, values: Sequence[bytes | None]
 ) -> list[int]:
     """Return those of the rows whose bytes do not show that the key's value is text."""
-    if rows.is_empty() or not PLAIN_KEY.fullmatch(key):
+    if not PLAIN_KEY.fullmatch(key):
         return rows.to_list()
-    lines = pl.Series([values[row] for row in rows], dtype=pl.Binary).cast(pl.String)
     # A quote after each such key, or the n of null, shows that it is text, unless the
     # key is also there with an escape in it.
-    other = lines.str.contains(f'"{re.escape(key)}"{SPACE}:{SPACE}[0-9tf{{\\[-]')
+    pattern = f'"{re.escape(key)}"{SPACE}:{SPACE}[0-9tf{{\\[-]'
+    if len(rows) <= FEW_ROWS:
+        # One search through all of them, which finds nothing as a rule.
+        joined = b"\n".join(values[row] or b"" for row in rows)
+        if b"\\" not in joined and not re.search(pattern.encode(), joined):
+            return []
+    lines = pl.Series([values[row] for row in rows], dtype=pl.Binary).cast(pl.String)
+    other = lines.str.contains(pattern)
     if lines.str.contains("\\", literal=True).any():
         other |= lines.str.contains(ESCAPE_IN_KEY)
     return rows.filter(other).to_list()
