@@ -31,6 +31,14 @@ def to_kafka(progress: Iterable[Progress]) -> list[ck.TopicPartition]:
     ]
 
 
+def first(start: Mapping[TopicPartition, int], incarnation: str) -> list[Progress]:
+    """Return the progress of a group that begins at these offsets."""
+    return [
+        Progress(str(partition), 0, {partition: at}, {partition.topic: incarnation})
+        for partition, at in start.items()
+    ]
+
+
 def from_kafka(
     committed: Sequence[ck.TopicPartition],
 ) -> dict[TopicPartition, Progress]:

@@ -16,7 +16,13 @@ import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from streamlab.connectors.kafka import committed, connection, messages, topics
+from streamlab.connectors.kafka import (
+    committed,
+    connection,
+    membership,
+    messages,
+    topics,
+)
 from streamlab.connectors.kafka.failures import (
     UNAVAILABLE,
     UNKNOWN_TOPIC,
@@ -44,33 +50,6 @@ WAIT_SLICE_S = 0.01
 
 HEALTH_WAIT_S = 5.0
 ENDS_EVERY_S = 0.5
-
-CLASSIC_OPTIONS: Mapping[str, object] = {
-    # How long the partitions of a killed worker lie idle. The default of 45 s makes a
-    # restart wait that long; 6 s is the least that a broker takes by default.
-    "session.timeout.ms": 6_000,
-    "heartbeat.interval.ms": 1_500,
-}
-"""Defaults for ``group.protocol=classic``; with the other one the broker decides."""
-
-DEFAULTS: Mapping[str, object] = {
-    "isolation.level": "read_committed",
-    # The default of 1,000 ms idles the consumer each time its queue is full.
-    "fetch.queue.backoff.ms": 5,
-    "queued.min.messages": 100_000,
-    "queued.max.messages.kbytes": 65_536,
-    "socket.timeout.ms": 10_000,
-}
-"""Options that a profile or a source may set otherwise."""
-
-REQUIRED: Mapping[str, object] = {
-    "enable.auto.commit": False,
-    "enable.auto.offset.store": False,
-    # Never skip silently: an offset that is not there any more is an error.
-    "auto.offset.reset": "error",
-    "enable.partition.eof": False,
-    "allow.auto.create.topics": False,
-}
 
 
 class KafkaReader(Reader):
@@ -100,7 +79,7 @@ class KafkaReader(Reader):
         self._start = start
         self._listener = listener
         self._group = group
-        self._incremental = _is_incremental(options)
+        self._incremental = membership.is_incremental(options)
         self._numbers = {p.partition: p for p in topic.partitions}
         self._positions: dict[TopicPartition, int] = {}
         self._given: list[TopicPartition] = []
@@ -113,14 +92,7 @@ class KafkaReader(Reader):
         self._turns = Turns()
         self._watch = Watch(lambda: topics.describe(client, topic.name), topic)
         self._consumer = connection.consumer(
-            {
-                "client.id": group,
-                **DEFAULTS,
-                **({} if _broker_times(options) else CLASSIC_OPTIONS),
-                **options,
-                **REQUIRED,
-                "group.id": group,
-            },
+            membership.options_of(options, group),
             lambda _: self._watch.doubt(),
         )
         self._consumer.subscribe(
@@ -413,7 +385,7 @@ class KafkaReader(Reader):
             start = dict.fromkeys(topic.partitions, 0)
         else:
             start = topics.starts(self._client, topic.partitions, self._start)
-            self._commit(_first_progress(start, topic))
+            self._commit(committed.first(start, topic.incarnation))
         given = set(self._given)
         return Assignment(
             partitions=tuple(sorted(given)),
@@ -472,23 +444,5 @@ class KafkaReader(Reader):
         return int(high)
 
 
-def _is_incremental(options: Mapping[str, Any]) -> bool:
-    """Return whether rebalances come as differences rather than as whole lists."""
-    strategy = str(options.get("partition.assignment.strategy", ""))
-    return _broker_times(options) or "cooperative" in strategy
-
-
-def _broker_times(options: Mapping[str, Any]) -> bool:
-    """Return whether the broker sets the timeouts of the group (KIP-848)."""
-    return options.get("group.protocol") == "consumer"
-
-
 def _to_kafka(partitions: Iterable[TopicPartition]) -> list[ck.TopicPartition]:
     return [ck.TopicPartition(*partition) for partition in partitions]
-
-
-def _first_progress(
-    start: Mapping[TopicPartition, int], topic: topics.Topic
-) -> list[Progress]:
-    incarnations = {topic.name: topic.incarnation}
-    return [Progress(str(p), 0, {p: at}, incarnations) for p, at in start.items()]
