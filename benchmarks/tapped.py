@@ -6,6 +6,7 @@ import sys
 import time
 
 import streamlab as sl
+from demo import flights
 
 
 def main(topic: str, messages: int) -> None:
@@ -13,7 +14,7 @@ def main(topic: str, messages: int) -> None:
     started, cpu_before = time.perf_counter(), time.process_time()
     sample = sl.tap(
         topic,
-        last=messages,
+        from_offsets=dict.fromkeys(range(flights.PARTITIONS), 0),
         max_rows=messages,
         max_bytes=10**10,
         max_seconds=120,

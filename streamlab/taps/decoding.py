@@ -46,6 +46,16 @@ class Part:
     positions: Mapping[TopicPartition, int]
     events: int
 
+    def in_order_of_time(self) -> Part:
+        """Return the part with its rows by time; those of one time as they were."""
+        times = self.frame["_timestamp"]
+        if times.is_sorted():
+            return self
+        order = self.frame.select(
+            pl.arg_sort_by("_timestamp", maintain_order=True)
+        ).to_series()
+        return replace(self, frame=self.frame[order], values=self.values[order])
+
 
 class Decoder:
     """Makes parts of chunks, one after another.

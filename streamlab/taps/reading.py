@@ -156,19 +156,9 @@ class TapReader:
         if not found:
             return Reading((), (), self._stopped_by)
         chosen = _latest(Chunk.concat(read), last)
-        starts = {
-            partition: min(
-                offset
-                for number, offset in zip(
-                    chosen.partitions, chosen.offsets, strict=True
-                )
-                if number == partition.partition
-            )
-            for partition in window.starts
-            if partition.partition in set(chosen.partitions)
-        }
-        part = decoder.part(chosen)
-        return Reading((part,), _spans(starts, chosen.positions), self._stopped_by)
+        spans = _spans(_first_offsets(chosen, window.starts), chosen.positions)
+        part = decoder.part(chosen).in_order_of_time()
+        return Reading((part,), spans, self._stopped_by)
 
     def _part(self, decoder: Decoder, chunk: Chunk, first: int, room: int) -> Part:
         """Decode a chunk, up to the event that fills the room."""
@@ -257,11 +247,13 @@ def _up_to_row(chunk: Chunk, part: Part, rows: int) -> Chunk:
 
 
 def _latest(chunk: Chunk, last: int) -> Chunk:
-    """Return the last events by time, in order of time.
+    """Return the last events by time, in the order in which they were read.
 
     From each partition come its last events by offset, as many as it has among the
     last by time, so that what is returned has no holes.
     """
+    if len(chunk) <= last:
+        return chunk
     read = pl.DataFrame(
         {
             "partition": pl.Series(chunk.partitions, dtype=pl.Int32),
@@ -273,7 +265,21 @@ def _latest(chunk: Chunk, last: int) -> Chunk:
         read.filter(pl.col("partition") == number).tail(share)
         for number, share in shares.items()
     )
-    return chunk.take(chosen.sort("time", "row")["row"].to_list(), chunk.positions)
+    return chunk.take(chosen["row"].sort().to_list(), chunk.positions)
+
+
+def _first_offsets(
+    chunk: Chunk, starts: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, int]:
+    """Return the first offset of each partition that the chunk has events of."""
+    places = pl.DataFrame(
+        {
+            "partition": pl.Series(chunk.partitions, dtype=pl.Int32),
+            "offset": pl.Series(chunk.offsets, dtype=pl.Int64),
+        }
+    )
+    firsts = dict(places.group_by("partition").agg(pl.col("offset").min()).iter_rows())
+    return {p: firsts[p.partition] for p in starts if p.partition in firsts}
 
 
 def _spans(
