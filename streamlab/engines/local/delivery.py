@@ -216,9 +216,9 @@ class Delivery:
         stored = self._open_writer.claim(before)
         if stored is None:
             return False
-        if all(s.epoch == a.epoch for s, a in zip(stored, after, strict=True)):
+        if all(s.same_place(a) for s, a in zip(stored, after, strict=True)):
             return True
-        if all(s.epoch == b.epoch for s, b in zip(stored, before, strict=True)):
+        if all(s.same_place(b) for s, b in zip(stored, before, strict=True)):
             return False
         raise Fenced(
             "another worker has written these tasks in the meantime: "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from streamlab.positions import Progress
 from streamlab.sources import RawBatch, Reader
 
 MOST_EPOCHS_TO_WRITE = 2  # one being written, one waiting
+CALL_LOOK_S = 0.1  # how often who waits for a call looks at something else
 
 T = TypeVar("T")
 
@@ -114,9 +115,18 @@ class Stages:
         with self._changed:
             self._changed.wait_for(lambda: self.free, timeout_s)
 
-    def call(self, function: Callable[[], T]) -> T:
-        """Return what a function returns in the writing thread, behind its epochs."""
+    def call(
+        self, function: Callable[[], T], meanwhile: Callable[[], None] = lambda: None
+    ) -> T:
+        """Return what a function returns in the writing thread, behind its epochs.
+
+        Args:
+            function: What to call.
+            meanwhile: Called now and then while that lasts.
+        """
         future: Future[T] = self._writing.submit(function)
+        while wait([future], CALL_LOOK_S).not_done:
+            meanwhile()
         return future.result()
 
     def submit(self, function: Callable[[], None]) -> None:
@@ -159,7 +169,7 @@ class Stages:
             self._move(writing=1)
             self._writing.submit(self._write, epoch, processed, seconds)
         except BaseException as error:  # noqa: BLE001 -- the reading thread raises it
-            self.failure = error
+            self._fail(error)
         finally:
             self._move(computing=-1)
 
@@ -187,6 +197,12 @@ class Stages:
             self.drop()
             self.fenced = error
         except BaseException as error:  # noqa: BLE001 -- the reading thread raises it
-            self.failure = error
+            self._fail(error)
         finally:
             self._move(**leaving)
+
+    def _fail(self, error: BaseException) -> None:
+        # Where the source keeps the position, an epoch written behind the one that
+        # failed would move it past events that nobody has written.
+        self.drop()
+        self.failure = error

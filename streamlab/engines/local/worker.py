@@ -15,8 +15,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from streamlab import failpoints
 from streamlab.engines.local.collecting import Collector
@@ -47,6 +48,8 @@ PAUSED_DRAIN_S = 2.0  # the same on a stop while the other side is down
 MOST_FENCES = 5  # in a row, without an epoch in between: somebody else is at it
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,7 @@ class Worker:
         self._reader: Reader | None = None
         self._doubt: Fenced | None = None
         self._fences = 0
+        self._generation = self._stages.generation
         self._state, self._reason = "starting", ""
         self._sent: dict[TopicPartition, Progress] = {}
         self._committed: dict[TopicPartition, Position] = {}
@@ -177,7 +181,7 @@ class Worker:
         stages = self._stages
         progress = resumed(
             given,
-            lambda initial: stages.call(lambda: stages.delivery.claim(initial)),
+            lambda initial: self._call(lambda: stages.delivery.claim(initial)),
             self._history,
         )
         positions = {key: one.positions[key] for key, one in progress.items()}
@@ -209,7 +213,7 @@ class Worker:
     # The reading thread.
 
     def _open(self) -> None:
-        self._stages.call(self._stages.delivery.open)
+        self._call(self._stages.delivery.open)
         retrying = Retrying(self._stopping, self._pause, self._resume)
         self._reader = retrying(
             lambda: self.pipeline.input.source.open(self.pipeline.name, self)
@@ -242,8 +246,8 @@ class Worker:
             return None
         if batch is not None:
             failpoints.passing("after-poll")
-            if self._state == "paused" and self._stages.idle:
-                self._resume()
+        if self._state == "paused" and self._stages.idle:
+            self._resume()
         return batch
 
     def _patience(self) -> float:
@@ -284,9 +288,9 @@ class Worker:
         )
         for span, progress in zip(raw.spans, after, strict=True):
             self._sent[span.partition] = progress
-        self._stages.send(
-            Epoch(reader, self._stages.generation, raw, before, after, read_s)
-        )
+        # Not the generation of the stages: that may be a later one by now, because an
+        # epoch was dropped that this one builds upon.
+        self._stages.send(Epoch(reader, self._generation, raw, before, after, read_s))
 
     def _wait_for_room(self) -> None:
         """Wait until a stage is free; hold the source if that takes long."""
@@ -338,7 +342,19 @@ class Worker:
     def _settle(self) -> None:
         reader = self._reader
         if reader is not None:
-            self._stages.call(lambda: self._stages.delivery.try_to_settle(reader))
+            self._call(lambda: self._stages.delivery.try_to_settle(reader))
+
+    def _call(self, function: Callable[[], T]) -> T:
+        """Return what a function returns in the writing thread, or give up on a stop.
+
+        Raises:
+            Stopped: The worker stops, and the other side is still down.
+        """
+        return self._stages.call(function, self._give_up_on_a_stop)
+
+    def _give_up_on_a_stop(self) -> None:
+        if self._stopping.is_set() and self._state == "paused":
+            self._gave_up.set()
 
     def _drop(self, why: str) -> None:
         """Forget what was read and not written; it is read anew after rejoining."""
@@ -360,8 +376,10 @@ class Worker:
         self._reader = None
         self._sent.clear()
         self._committed.clear()
-        self._stages.call(self._stages.delivery.forget)
+        self._call(self._stages.delivery.forget)
+        # Every write of the generations before has ended now.
         self._doubt = self._stages.fenced = None
+        self._generation = self._stages.generation
         self._open()
 
     def _caught_up(self) -> bool:

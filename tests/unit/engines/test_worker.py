@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -22,6 +25,7 @@ from streamlab.connectors.memory import (
     MemoryTopic,
     Revoke,
 )
+from streamlab.connectors.memory.sink import MemoryWriter
 from streamlab.engines.local import Worker
 from streamlab.engines.local.dead_letters import DeadLetterFile
 from streamlab.errors import (
@@ -32,7 +36,7 @@ from streamlab.errors import (
     TransformError,
     Unavailable,
 )
-from streamlab.sinks import Guarantee
+from streamlab.sinks import Guarantee, SinkBatch
 
 SCHEMA = sl.Schema.of({"n": pl.Int64()})
 
@@ -268,6 +272,118 @@ def test_a_refusing_sink_ends_the_run(topic: MemoryTopic) -> None:
     with pytest.raises(Refused, match="no such table"):
         run(MemorySource(topic), sink)
     assert not sink.target.batches
+
+
+def first_write_fails(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let the first write fail when the epoch behind it had time to be computed."""
+    failures = iter([error])
+    write = MemoryWriter.write
+
+    def failing(self: MemoryWriter, batch: SinkBatch) -> int:
+        for failure in failures:
+            time.sleep(0.2)
+            raise failure
+        return write(self, batch)
+
+    monkeypatch.setattr(MemoryWriter, "write", failing)
+
+
+def test_nothing_is_written_behind_an_epoch_that_failed(
+    topic: MemoryTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sink without compare-and-set must not move the position past a failure."""
+    first_write_fails(monkeypatch, Refused("no such table"))
+    sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
+    with pytest.raises(Refused, match="no such table"):
+        run(MemorySource(topic), sink, max_rows=30)
+    assert not sink.target.batches
+    assert not topic.acknowledged
+
+
+def test_an_epoch_sent_after_a_fence_is_not_written(
+    topic: MemoryTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows a fenced epoch is dropped with it, however late the worker hears."""
+    first_write_fails(monkeypatch, Fenced("another worker"))
+    slow = logging.Handler()
+    monkeypatch.setattr(slow, "emit", lambda _: time.sleep(0.2))
+    logger = logging.getLogger("streamlab.engines.local.worker")
+    logger.addHandler(slow)
+    sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
+    try:
+        run(MemorySource(topic, script=Once([Give(10), Give(10)])), sink)
+    finally:
+        logger.removeHandler(slow)
+    assert numbers(sink) == EVERY
+
+
+@pytest.mark.parametrize(
+    ("where", "step"), [(MemorySink, "open"), (MemoryWriter, "claim")]
+)
+def test_a_stop_ends_the_wait_for_a_sink_that_is_down_from_the_start(
+    topic: MemoryTopic, monkeypatch: pytest.MonkeyPatch, where: type, step: str
+) -> None:
+    """A worker that has nothing to finish yet still hears that it is stopped."""
+    down = True
+    works = getattr(where, step)
+
+    def fail(self: object, given: object) -> object:
+        if down:
+            raise Unavailable(after_s=0.05)
+        return works(self, given)
+
+    monkeypatch.setattr(where, step, fail)
+    worker = Worker(pipeline(MemorySource(topic), MemorySink()))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    while worker.status().state != "paused":
+        time.sleep(0.01)
+    worker.stop()
+    thread.join(3)
+    stopped = not thread.is_alive()
+    down = False
+    thread.join(3)
+    assert stopped
+
+
+def test_a_worker_is_not_paused_when_the_source_answers_again() -> None:
+    """A source that is back says so also when it has no events."""
+    script = Once([Give(), Idle(), Fail(Unavailable(after_s=0.05))])
+    source = MemorySource(MemoryTopic({0: [event(1)]}), script=script)
+    worker = Worker(pipeline(source, MemorySink()))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    until = time.monotonic() + 3
+    while not worker.tally.retries and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    state = worker.status().state
+    worker.stop()
+    thread.join(5)
+    assert state == "running"
+
+
+def test_an_epoch_of_another_worker_is_not_taken_for_the_own(
+    topic: MemoryTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a break, an equal epoch number that stands elsewhere is a fence."""
+    write = MemoryWriter.write
+    breaks = iter([Unavailable(after_s=0.01)])
+
+    def overtaken(self: MemoryWriter, batch: SinkBatch) -> int:
+        for error in breaks:
+            short = [
+                replace(one, epoch=1, positions=dict.fromkeys(one.positions, 0))
+                for one in batch.after
+            ]
+            write(self, replace(batch, frame=batch.frame.clear(), after=short))
+            raise error
+        return write(self, batch)
+
+    monkeypatch.setattr(MemoryWriter, "write", overtaken)
+    sink = MemorySink()
+    run(MemorySource(topic), sink)
+    assert numbers(sink) == EVERY
 
 
 def test_a_stop_finishes_what_was_read(topic: MemoryTopic) -> None:
