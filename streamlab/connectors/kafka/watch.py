@@ -15,6 +15,7 @@ from collections.abc import Callable
 from streamlab.connectors.kafka.topics import Topic
 from streamlab.errors import (
     ConnectorError,
+    Fenced,
     PositionLost,
     TopicRecreated,
     Unavailable,
@@ -82,6 +83,7 @@ class Watch:
             PositionLost: The topic is another one now, or gone.
             Unavailable: The broker did not answer in time, so the doubt remains.
             Refused: The broker does not let us ask.
+            Fenced: The watch was stopped: nobody answers a doubt any more.
         """
         if time.monotonic() - self._passed_at > STALE_AFTER_S:
             self.doubt()
@@ -90,6 +92,9 @@ class Watch:
             self.raise_found()
             if self._refused is not None:
                 raise self._refused
+            if self._stopped:
+                message = f"the reader of topic {self._topic.name!r} was closed"
+                raise Fenced(message)
             if self._answered < self._asked:
                 raise self._away or Unavailable(
                     f"Kafka did not confirm in {timeout_s:g} s that topic "

@@ -11,6 +11,7 @@ from streamlab.connectors.kafka import watch as module
 from streamlab.connectors.kafka.topics import Topic
 from streamlab.connectors.kafka.watch import Watch
 from streamlab.errors import (
+    Fenced,
     PositionLost,
     Refused,
     TopicRecreated,
@@ -110,4 +111,12 @@ def test_a_process_that_stood_still_asks_again(watch, broker, monkeypatch):
     monkeypatch.setattr(module.time, "monotonic", lambda: later)
     broker.answer = SECOND
     with pytest.raises(TopicRecreated):
+        watch.passed(PATIENCE_S)
+
+
+def test_a_stopped_watch_fences(watch):
+    """A doubt that nobody will answer is not waited for again and again."""
+    watch.stop()
+    watch.doubt()
+    with pytest.raises(Fenced, match="closed"):
         watch.passed(PATIENCE_S)
