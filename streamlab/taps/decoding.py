@@ -17,14 +17,6 @@ from streamlab.sources import METADATA
 INFER_ROWS = 10_000
 """A schema that nobody gave is inferred from this many events, those read first."""
 
-METADATA_DTYPES: Mapping[str, pl.DataType] = {
-    "_topic": pl.String(),
-    "_partition": pl.Int32(),
-    "_offset": pl.Int64(),
-    "_timestamp": pl.Datetime("ms", "UTC"),
-    "_key": pl.Binary(),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Part:

@@ -15,7 +15,8 @@ from streamlab.connectors.kafka.following import Chunk, Follower
 from streamlab.contracts import Schema
 from streamlab.errors import SchemaError, StreamlabError, Unavailable
 from streamlab.positions import TopicPartition
-from streamlab.taps.decoding import METADATA_DTYPES, Decoder, Part
+from streamlab.sources import METADATA_DTYPES
+from streamlab.taps.decoding import Decoder, Part
 
 KEEP_ROWS = 1_000
 

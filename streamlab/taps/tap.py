@@ -9,8 +9,9 @@ from typing import TypeAlias
 import polars as pl
 
 from streamlab.contracts import Schema
+from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.cut import Cut, Since, window
-from streamlab.taps.decoding import METADATA_DTYPES, Decoder, Part
+from streamlab.taps.decoding import Decoder, Part
 from streamlab.taps.reading import Bounds, Reading, TapProgress, TapReader
 from streamlab.taps.sample import Sample
 

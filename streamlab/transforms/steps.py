@@ -13,17 +13,9 @@ from polars._typing import EngineType
 
 from streamlab.contracts import Schema
 from streamlab.errors import MissingExtra, TransformError
-from streamlab.sources import METADATA
+from streamlab.sources import METADATA, METADATA_DTYPES
 from streamlab.transforms import failure
 from streamlab.transforms.transform import Transform
-
-METADATA_DTYPES: Mapping[str, pl.DataType] = {
-    "_topic": pl.String(),
-    "_partition": pl.Int32(),
-    "_offset": pl.Int64(),
-    "_timestamp": pl.Datetime("ms", "UTC"),
-    "_key": pl.Binary(),
-}
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,9 +61,12 @@ class Transform(Generic[P, R]):
             message = f"{self.name}() has no parameter {unknown[0]!r} for that table"
             raise UsageError(message, hint=f"its parameters: {', '.join(parameters)}")
         if len(self.inputs) != 1:
+            if not self.inputs:
+                message = f"{self.name}() has no parameter for the stream"
+                raise UsageError(message, hint=f"write def {self.name}(events): …")
             message = (
                 f"{self.name}() takes {len(self.inputs)} streams, "
-                f"{', '.join(self.inputs) or 'none'}; a transform takes one"
+                f"{', '.join(self.inputs)}; a transform takes one"
             )
             raise UsageError(
                 message, hint='declare the others: tables={"planes": sl.table(…)}'
