@@ -17,7 +17,13 @@ from confluent_kafka import Message
 
 from streamlab.connectors.kafka import connection, topics
 from streamlab.connectors.kafka.producing import OPTIONS, Letter, Outbox
-from streamlab.errors import ConnectorError, Refused, RowsRefused, UsageError
+from streamlab.errors import (
+    ConnectorError,
+    Refused,
+    RowsRefused,
+    Unavailable,
+    UsageError,
+)
 from streamlab.sinks import DeadLetter
 from streamlab.sources import Headers
 
@@ -159,6 +165,10 @@ class KafkaDeadLetterWriter:
             self._waiting = None
             first = letters[next(iter(error.reasons))]
             raise self._not_taken(first, error) from error
+        except Unavailable:
+            if self._outbox.gave_up:
+                self._waiting = None
+            raise
         self._waiting = None
 
     def _not_taken(self, one: DeadLetter, error: ConnectorError) -> Refused:

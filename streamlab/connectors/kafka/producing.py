@@ -121,10 +121,15 @@ class Outbox:
     Args:
         options: librdkafka options, references resolved.
         topic: Where the records go.
+
+    Attributes:
+        gave_up: Whether the last flush found messages that the producer has thrown
+            away, so that a retry must send them again.
     """
 
     def __init__(self, options: Mapping[str, Any], topic: str) -> None:
         self._topic = topic
+        self.gave_up = False
         self._closed = False
         self._last_error: KafkaError | None = None
         self._failed: list[tuple[KafkaError, bytes | None, bytes | None]] = []
@@ -173,6 +178,7 @@ class Outbox:
             time.sleep(FLUSH_NAP_S)
             self._serve(0)
         self._serve(0)
+        self.gave_up = bool(self._failed)
         if self._failed:
             failed, self._failed = self._failed, []
             raise self._failure(failed, records)
@@ -294,11 +300,15 @@ class MessageWriter(Writer):
             check_sizes(self._records, self._most)
             self._left = iter(self._records)
             self._frame = batch.frame
-        self._left = self._outbox.send(self._left)
+        left = self._outbox.send(self._left)
+        for record in left:
+            self._left = itertools.chain([record], left)
+            raise self._outbox.away("the queue is full")
         try:
             self._outbox.flush(self._records)
-        except (RowsRefused, Refused):
-            self._frame = None
+        except ConnectorError as error:
+            if self._outbox.gave_up or not isinstance(error, Unavailable):
+                self._frame = None
             raise
         self._frame = None
         return batch.frame.height
