@@ -10,7 +10,7 @@ import pytest
 from streamlab.contracts import Schema
 from streamlab.errors import UsageError
 from streamlab.positions import Span, TopicPartition
-from streamlab.taps.decoding import METADATA_DTYPES
+from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.sample import Sample
 
 
