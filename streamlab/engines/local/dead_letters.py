@@ -7,6 +7,7 @@ replayed may write it again: its identity is its origin, and readers count origi
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -14,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from streamlab.errors import UsageError
+from streamlab.errors import Refused, Unavailable, UsageError
 from streamlab.pipelines import Pipeline
 from streamlab.sinks import DeadLetter
 
 PRIVATE = 0o600  # a dead letter holds what the event held
 BLOCK_BYTES = 65_536
+PASSING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EAGAIN})
 
 
 class DeadLetterWriter(Protocol):
@@ -43,9 +45,23 @@ class DeadLetterFile:
     path: Path
 
     def write(self, letters: Sequence[DeadLetter]) -> None:
-        """Append the letters and wait until they are on disk."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        """Append the letters and wait until they are on disk.
+
+        Raises:
+            Unavailable: There is no room now; a part of them may have been written.
+            Refused: The file cannot be written.
+        """
         lines = b"".join(_line(letter) for letter in letters)
+        try:
+            self._append(lines)
+        except OSError as error:
+            message = f"{self.path} cannot be written: {error.strerror}"
+            if error.errno in PASSING:
+                raise Unavailable(message) from error
+            raise Refused(message, hint="see [dead_letters] file") from error
+
+    def _append(self, lines: bytes) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(self.path, "a+b", opener=_private) as file:
             _drop_torn_line(file)
             file.write(lines)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
 from streamlab.engines.local.dead_letters import DeadLetterFile
-from streamlab.errors import UsageError
+from streamlab.errors import Refused, Unavailable, UsageError
 from streamlab.sinks import DeadLetter
 
 
@@ -83,3 +85,23 @@ def test_something_else_in_the_file_is_named(file: DeadLetterFile) -> None:
 def test_no_file_means_no_letters(file: DeadLetterFile) -> None:
     """A pipeline without trouble never makes the file."""
     assert list(file.read()) == []
+
+
+def test_a_full_disk_is_waited_for(
+    file: DeadLetterFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What passes by itself pauses the worker and does not end it."""
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(Unavailable, match="No space left"):
+        file.write([letter(1)])
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    """A wrong path ends the worker with a sentence, not with a traceback."""
+    (tmp_path / "dead.jsonl").mkdir()
+    with pytest.raises(Refused, match="cannot be written"):
+        DeadLetterFile(tmp_path / "dead.jsonl").write([letter(1)])
