@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from streamlab.cli.confirming import confirmed
 from streamlab.sinks import DeadLetter
 
 SHOWN = 20
@@ -51,7 +52,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     print(f"{len(letters)} event(s) go again into {target}")
     if not letters:
         return 0
-    if not arguments.yes and input("replay? [y/N] ").strip().lower() != "y":
+    if not (arguments.yes or confirmed("replay?")):
         print("nothing was sent")
         return 0
     print(f"sent {kept.replay(letters, topic=arguments.to)}")

@@ -6,6 +6,8 @@ import argparse
 import os
 from pathlib import Path
 
+from streamlab.cli.confirming import confirmed
+
 
 def add(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -49,7 +51,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     moves = position.planned(pipeline, arguments.to)
     for move in moves:
         print(move)
-    if not arguments.yes and input("reset? [y/N] ").strip().lower() != "y":
+    if not (arguments.yes or confirmed("reset?")):
         print("nothing was changed")
         return 0
     position.reset(pipeline, moves)
