@@ -111,9 +111,13 @@ class Session:
         return self.sample(self.chosen.get(transform) or transform.inputs[0])
 
     def running(self) -> dict[str, Running]:
-        """Return what runs, by name, oldest first; what has ended is forgotten."""
+        """Return what runs, by name, oldest first; what has ended is forgotten.
+
+        What failed is no such thing: it stays, so that it can say why, until it is
+        stopped or something of the same name is started.
+        """
         for name, entry in tuple(self._entries.items()):
-            if not entry.thing.running:
+            if not (entry.thing.running or getattr(entry.thing, "failed", False)):
                 del self._entries[name]
         return {name: entry.thing for name, entry in self._entries.items()}
 

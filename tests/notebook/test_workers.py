@@ -72,3 +72,16 @@ def test_a_preview_leaves_no_trace(shell, delayed, capsys):
     shell.run_cell("%start delayed")
     assert "24 rows out" in capsys.readouterr().out
     assert group_names() == before
+
+
+def test_a_worker_that_failed_says_why(shell, delayed, capsys):
+    """A worker that dies after ``%start`` stays in the list, with its reason."""
+    shell.run_cell("%start delayed --to topic:nowhere")
+    deadline = time.monotonic() + PATIENCE_S
+    said = ""
+    while "failed" not in said and time.monotonic() < deadline:
+        time.sleep(0.2)
+        capsys.readouterr()
+        shell.run_cell("%stop")
+        said = capsys.readouterr().out
+    assert "failed: there is no topic 'nowhere'" in said

@@ -117,8 +117,17 @@ class RunningWorker:
         """Return whether the process is alive."""
         return self.handle.running
 
+    @property
+    def failed(self) -> bool:
+        """Return whether the process has ended by itself, with an error."""
+        return not self.running and self.handle.process.returncode != 0
+
     def describe(self) -> str:
-        """Return its state, and how far it is."""
+        """Return its state and how far it is, or why it failed."""
+        if self.failed:
+            # Log lines come first; what the command says at its end is the reason.
+            _, _, said = self.handle.last_words().rpartition("streamlab run: ")
+            return f"failed: {said or f'see {self.handle.log.name}'}"
         try:
             status = self.handle.status()
         except StreamlabError as error:

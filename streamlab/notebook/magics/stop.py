@@ -29,9 +29,10 @@ def run(session: Session, line: str, _cell: str | None = None) -> Panel:
 def listed(session: Session, *, stopped: list[str]) -> Panel:
     """Return what runs, and what was just stopped."""
     running = session.running()
+    alive = sum(thing.running for thing in running.values())
     return Panel(
         title="running from this notebook",
-        facts={"running": str(len(running))},
+        facts={"running": str(alive)},
         columns=("name", "what", "for", "state") if running else (),
         rows=[
             (name, thing.kind, duration(session.seconds(name)), thing.describe())

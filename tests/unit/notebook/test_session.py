@@ -20,6 +20,7 @@ class Thing:
     kind: str = "view"
     running: bool = True
     detached: bool = False
+    failed: bool = False
     stops: list = field(default_factory=list)
 
     def describe(self):
@@ -114,3 +115,13 @@ def test_the_end_of_the_kernel_ends_all_but_detached_workers():
     session.add(kept)
     session.close()
     assert (view.running, kept.running) == (False, True)
+
+
+def test_what_failed_stays_until_it_is_stopped():
+    """A worker that died can still be asked why; what has just ended is forgotten."""
+    session = Session({})
+    session.add(Thing("died", running=False, failed=True))
+    session.add(Thing("ended", running=False))
+    assert list(session.running()) == ["died"]
+    session.stop("died")
+    assert session.running() == {}
