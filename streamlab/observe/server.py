@@ -12,6 +12,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from streamlab.errors import UsageError
 from streamlab.observe.metrics import CONTENT_TYPE, exposition
 from streamlab.observe.status import WorkerStatus
 
@@ -31,7 +32,7 @@ class StatusServer:
             port: Port to listen on; a free one if 0.
 
         Raises:
-            OSError: The port is taken.
+            UsageError: The port is taken, or is none.
         """
         metrics = exposition(status)
 
@@ -67,7 +68,14 @@ class StatusServer:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the name of the overridden method's parameter
                 del format, args
 
-        self._server = ThreadingHTTPServer((LOOPBACK, port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((LOOPBACK, port), Handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or "there is no such port"
+            message = f"cannot listen on port {port} of {LOOPBACK}: {reason}"
+            raise UsageError(message, hint="without --port a free one is taken") from (
+                error
+            )
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
 

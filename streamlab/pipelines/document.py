@@ -7,6 +7,7 @@ a mistake is told with ``file:line`` and the names that were probably meant.
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 import types
@@ -122,7 +123,9 @@ class Document:
         """
         if key not in values:
             message = f"[{section}] needs {key!r}"
-            raise self.error(section, "", message)
+            misspelt = difflib.get_close_matches(key, values, 1)
+            hint = f"is {misspelt[0]!r} meant to be it?" if misspelt else ""
+            raise self.error(section, "", message, hint)
         value = values.pop(key)
         if not isinstance(value, str):
             message = f"{key} must be a text, not {_kind(value)}"
@@ -152,7 +155,9 @@ class Document:
             try:
                 built[key] = fitted(value, hints[key], base)
             except _Unfit as error:
-                message = f"{key} must be {error}, not {_kind(value)}"
+                named = isinstance(value, str) and str(error).startswith("'")
+                found = "another text" if named else _kind(value)
+                message = f"{key} must be {error}, not {found}"
                 hint = (
                     'put dotted names in quotes: "group.protocol" = …'
                     if isinstance(value, dict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from streamlab.connectors import BUILT_IN
-from streamlab.errors import PipelineError
+from streamlab.errors import PipelineError, near_names
 from streamlab.pipelines.file import kind
 from streamlab.pipelines.pipeline import Pipeline
 from streamlab.sinks import Guarantee
@@ -60,6 +60,7 @@ def plan(pipeline: Pipeline) -> Plan:
     """
     refuse(pipeline)
     prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
+    _require_key(pipeline, prepared)
     shown = claims(prepared.steps, prepared.input_schema)
     _require_claims(pipeline, shown)
     lines = tuple(_lines(pipeline, prepared))
@@ -78,6 +79,16 @@ def refuse(pipeline: Pipeline) -> None:
         if (topic, profile) == _read_topic(pipeline):
             message = f"the {role} go to topic {topic!r}, which the pipeline reads"
             raise PipelineError(message, hint="it would read its own output forever")
+
+
+def _require_key(pipeline: Pipeline, prepared: Prepared) -> None:
+    """A key that a sink names is made of columns that the rows have."""
+    key = getattr(pipeline.sink, "key", ())
+    known = prepared.output_schema.names()
+    for column in (key,) if isinstance(key, str) else key:
+        if column and column not in known:
+            message = f"the rows have no column {column!r}, the sink's key"
+            raise PipelineError(message, hint=near_names(column, known))
 
 
 def _require_claims(pipeline: Pipeline, shown: Claims) -> None:

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from streamlab.connectors.kafka import connection
 from streamlab.connectors.kafka.positions import GroupPositions
 from streamlab.connectors.kafka.reader import KafkaReader
-from streamlab.connectors.kafka.topics import EARLIEST, check_start, describe
+from streamlab.connectors.kafka.topics import (
+    EARLIEST,
+    check_name,
+    check_start,
+    describe,
+)
 from streamlab.sources import Listener, Reader, Source, Start
 
 
@@ -32,7 +37,8 @@ class KafkaSource(Source):
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse a start that no broker could understand."""
+        """Refuse an empty name, and a start that no broker could understand."""
+        check_name(self.topic)
         check_start(self.start)
 
     def open(self, pipeline: str, listener: Listener) -> Reader:

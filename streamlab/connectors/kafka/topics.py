@@ -41,6 +41,17 @@ class Topic:
     partitions: tuple[TopicPartition, ...]
 
 
+def check_name(name: str) -> None:
+    """Refuse a topic without a name; the client takes it for a programming error.
+
+    Raises:
+        UsageError: The name is empty.
+    """
+    if not name:
+        message = "a topic needs a name"
+        raise UsageError(message, hint="list them: streamlab topics")
+
+
 def describe(
     client: AdminClient, name: str, *, timeout_s: float = connection.REQUEST_TIMEOUT_S
 ) -> Topic:
@@ -51,6 +62,7 @@ def describe(
         Unavailable: The broker does not answer.
         Refused: The broker does not let us ask.
     """
+    check_name(name)
     doing = f"describing topic {name!r}"
     described = client.describe_topics(
         TopicCollection([name]), request_timeout=timeout_s

@@ -75,6 +75,12 @@ def test_options_are_not_in_the_repr_of_a_source():
     assert SECRET not in repr(KafkaSource("t", options={"sasl.password": SECRET}))
 
 
+def test_a_topic_without_a_name_is_refused():
+    """An empty name is told before the client takes it for a programming error."""
+    with pytest.raises(UsageError, match="needs a name"):
+        KafkaSource("")
+
+
 def test_a_start_that_is_none_is_refused():
     """`start` is earliest, latest or a time."""
     KafkaSource("t", start="2013-01-01")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streamlab.errors import Unavailable
+from streamlab.errors import Unavailable, UsageError
 from streamlab.observe.logs import JsonLines
 from streamlab.observe.metrics import exposition
 from streamlab.observe.server import StatusServer
@@ -112,3 +112,13 @@ def _value(text: str, name: str, labels: str) -> float:
     found = re.search(rf"^{name}{{{re.escape(labels)}}} (\S+)$", text, re.MULTILINE)
     assert found, f"{name}{{{labels}}} is not in\n{text}"
     return float(found[1])
+
+
+@pytest.mark.parametrize("port", ["taken", "too large"])
+def test_a_port_that_cannot_be_had_is_a_readable_error(
+    server: StatusServer, port: str
+) -> None:
+    """A wrong --port is the user's mistake, and told as one."""
+    number = server.port if port == "taken" else 99_999_999
+    with pytest.raises(UsageError, match=f"cannot listen on port {number}"):
+        StatusServer(lambda: STATUS, number)

@@ -65,6 +65,7 @@ def test_what_is_written_counts_from_the_working_directory_in_a_package(
         ('file = "dead.jsonl"', 'file = "d"\n[engine]\nmax_rows = 0', 15, "at least 1"),
         ('file = "dead.jsonl"', 'file = "d"\n[engine]\nmax_rows = true', 16, "number"),
         ('name = "delayed"', 'name = "De layed"', 2, "cannot name a pipeline"),
+        ("format =", "fromat =", 5, "is 'fromat' meant to be it"),
         (":delayed", ":delyed", 3, "did you mean 'delayed'"),
         (":delayed", ":plain", 3, "write @sl.transform above def plain"),
         (":delayed", "", 3, "does not name a transform"),

@@ -119,3 +119,9 @@ def test_a_transform_that_looks_across_rows_is_refused() -> None:
     """What the plan shows to depend on where a batch ends cannot run."""
     with pytest.raises(PipelineError, match=r"first\(\) cannot run on a stream"):
         plan(replace(PIPELINE, transforms=(first,)))
+
+
+def test_a_key_that_the_rows_do_not_have_is_refused() -> None:
+    """The plan finds a misspelt key column, before anything is connected."""
+    with pytest.raises(PipelineError, match=r"'carier'.*\n.*did you mean 'carrier'"):
+        plan(replace(PIPELINE, sink=KafkaSink("late", key="carier")))

@@ -40,6 +40,12 @@ def test_inputs_are_the_parameters_without_tables() -> None:
     assert joined.inputs == ("events",)
 
 
+def test_a_function_without_parameters_is_refused() -> None:
+    """There has to be a parameter for the events."""
+    with pytest.raises(UsageError, match="has no parameter for the stream"):
+        sl.transform(lambda: None)
+
+
 def test_two_streams_are_refused() -> None:
     """A second parameter without a table gets a hint how to declare one."""
     with pytest.raises(UsageError, match=r"takes 2 streams.*\n.*Hint: .*tables="):
