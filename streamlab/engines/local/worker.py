@@ -263,6 +263,10 @@ class Worker:
         return 0
 
     def _may_send(self) -> bool:
+        if self._doubt or self._stages.fenced or self._stages.failure:
+            # What was collected is dropped next, and partitions of it that were
+            # revoked in the meantime have no progress any more.
+            return False
         if not self._collector.ready():
             return False
         if self._collector.more_to_come:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import threading
@@ -36,6 +37,7 @@ from streamlab.errors import (
     TransformError,
     Unavailable,
 )
+from streamlab.positions import TopicPartition
 from streamlab.sinks import Guarantee, SinkBatch
 
 SCHEMA = sl.Schema.of({"n": pl.Int64()})
@@ -315,6 +317,32 @@ def test_an_epoch_sent_after_a_fence_is_not_written(
     finally:
         logger.removeHandler(slow)
     assert numbers(sink) == EVERY
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(Fenced("another worker"), None), (Refused("no such table"), Refused)],
+)
+def test_partitions_that_go_when_an_epoch_has_just_failed(
+    topic: MemoryTopic,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    expected: type[Exception] | None,
+) -> None:
+    """What was collected of them is dropped: it has no progress to build upon."""
+    first_write_fails(monkeypatch, error)
+    revoked = Worker.revoked
+
+    def late(self: Worker, partitions: Sequence[TopicPartition]) -> None:
+        time.sleep(0.4)
+        revoked(self, partitions)
+
+    monkeypatch.setattr(Worker, "revoked", late)
+    script = Once([Give(10), Give(10), Revoke((0, 1))])
+    sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
+    with pytest.raises(expected) if expected else contextlib.nullcontext():
+        run(MemorySource(topic, script=script), sink)
+    assert numbers(sink) == EVERY if expected is None else not sink.target.batches
 
 
 @pytest.mark.parametrize(
