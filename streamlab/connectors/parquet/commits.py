@@ -109,6 +109,8 @@ class CommitLog:
             file.truncate(self.size)
             file.write(line)
             synced(file)
+        if self.size == 0:  # the file is new, and so is its name
+            sync_folder(self.path.parent)
         self._take(commit, len(line))
 
     def of(self, pipeline: str) -> dict[str, Progress]:

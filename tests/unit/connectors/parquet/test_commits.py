@@ -107,3 +107,15 @@ def hold(path: Path, held: object, release: object) -> None:
     with exclusive(path):
         held.set()
         release.wait(20)
+
+
+def test_the_name_of_a_new_log_is_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log that a power cut could take away would forget its first commits."""
+    folders: list[Path] = []
+    monkeypatch.setattr(commits, "sync_folder", folders.append)
+    log = CommitLog(tmp_path / "commits.log")
+    log.append(commit(1))
+    log.append(commit(2))
+    assert folders == [tmp_path]
