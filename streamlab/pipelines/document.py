@@ -1,4 +1,4 @@
-"""A TOML file that knows its lines, and settings read from it into dataclasses.
+"""A pipeline file, and settings read from it into dataclasses.
 
 The fields of a connector's dataclass are its settings: their names, types and
 defaults are the only list there is. What a file says is checked against them, and
@@ -8,8 +8,6 @@ a mistake is told with ``file:line`` and the names that were probably meant.
 from __future__ import annotations
 
 import difflib
-import re
-import tomllib
 import types
 import typing
 from collections.abc import Collection, Mapping, Sequence
@@ -19,12 +17,9 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from streamlab.errors import PipelineError, StreamlabError, near_names
+from streamlab.toml import TomlFile
 
 T = TypeVar("T")
-
-_HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
-_KEY = re.compile(r"\s*(\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+)\s*[.=]")
-_SYNTAX = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 _TOML_NAMES: Mapping[type, str] = {
     bool: "true or false",
@@ -43,17 +38,13 @@ class _Unfit(Exception):
 
 @dataclass(frozen=True)
 class Document:
-    """A parsed TOML file.
+    """A pipeline file, section by section.
 
     Attributes:
-        path: The file.
-        sections: Its tables.
-        lines: ``(section, key)`` → line, counted from 1; the key of a header is "".
+        file: The parsed file.
     """
 
-    path: Path
-    sections: Mapping[str, Any]
-    lines: Mapping[tuple[str, str], int]
+    file: TomlFile
 
     @classmethod
     def read(cls, path: Path) -> Document:
@@ -62,30 +53,20 @@ class Document:
         Raises:
             PipelineError: It cannot be read, or is not TOML.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except OSError as error:
-            message = f"{path} cannot be read: {error.strerror}"
-            raise PipelineError(message) from error
-        except UnicodeDecodeError as error:
-            message = f"{path} is not UTF-8 text"
-            raise PipelineError(message) from error
-        try:
-            return cls(path, tomllib.loads(text), _lines(text))
-        except tomllib.TOMLDecodeError as error:
-            place = _SYNTAX.search(str(error))
-            last = len(text.splitlines()) or 1
-            line = int(place[1]) if place and place[1] else last
-            what = _SYNTAX.sub("", str(error))
-            message = f"{path}:{line}: not valid TOML: {what}"
-            raise PipelineError(message) from error
+        return cls(TomlFile.read(path, PipelineError))
+
+    @property
+    def sections(self) -> Mapping[str, Any]:
+        """Return its tables."""
+        return self.file.tables
 
     def error(
         self, section: str, key: str, message: str, hint: str = ""
     ) -> PipelineError:
         """Return an error that names the place of a key, or of its section."""
-        line = self.lines.get((section, key)) or self.lines.get((section, "")) or 1
-        return PipelineError(f"{self.path}:{line}: {message}", hint=hint)
+        place = self.file.place(*filter(None, (section, key)))
+        where = place if place != str(self.file.path) else f"{place}:1"
+        return PipelineError(f"{where}: {message}", hint=hint)
 
     def section(self, name: str, *, hint: str) -> dict[str, Any]:
         """Return the keys of a section that must be there.
@@ -112,8 +93,7 @@ class Document:
                 where = f"[{section}]" if section else "a pipeline file"
                 kind = "setting" if section else "section"
                 message = f"{where} has no {kind} {key!r}"
-                line_of = (section, key) if section else self._header(key)
-                raise self.error(*line_of, message, near_names(key, known))
+                raise self.error(section, key, message, near_names(key, known))
 
     def text(self, section: str, values: dict[str, Any], key: str) -> str:
         """Take a text out of ``values``.
@@ -171,10 +151,6 @@ class Document:
             return cls(**built)
         except StreamlabError as error:
             raise self.error(section, "", error.message, error.hint) from error
-
-    def _header(self, name: str) -> tuple[str, str]:
-        """Return where a top-level name is written: as a header or as a key."""
-        return ("", name) if ("", name) in self.lines else (name, "")
 
 
 def fitted(value: Any, annotation: Any, base: Path) -> Any:
@@ -263,23 +239,3 @@ def _mandatory(item: Field[Any]) -> bool:
 def _kind(value: Any) -> str:
     """Return what a value is, never the value: it might be a secret."""
     return _TOML_NAMES.get(type(value), "a date or a time")
-
-
-def _lines(text: str) -> dict[tuple[str, str], int]:
-    """Return the line of each header and key, as far as lines alone tell them.
-
-    The parser keeps no places. A key inside of a multi-line text may add an entry
-    that nobody asks for; the first line of a name wins.
-    """
-    found: dict[tuple[str, str], int] = {}
-    section = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := _HEADER.match(line):
-            section = header[1]
-            found.setdefault((section, ""), number)
-            outer, _, inner = section.partition(".")
-            if inner:
-                found.setdefault((outer, inner.strip("\"'")), number)
-        elif key := _KEY.match(line):
-            found.setdefault((section, key[1].strip("\"'")), number)
-    return found
