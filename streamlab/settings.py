@@ -121,17 +121,18 @@ class Settings:
         """Return a profile by name, the default one without.
 
         Raises:
-            UnknownName: There is no such profile; for ``local``, no running stack.
+            UnknownName: There is no such profile.
+            SettingsError: It is ``local``, and no stack runs here.
         """
         name = name or self.default_profile
         try:
             return self.profiles[name]
         except KeyError:
-            hint = (
-                "start the local servers: streamlab up"
-                if name == LOCAL
-                else f"add [profiles.{name}.kafka] to {FILE_NAME}"
-            )
+            if name == LOCAL:
+                message = "no local servers run for this folder"
+                hint = f"start them: streamlab up; or name a profile of {FILE_NAME}"
+                raise SettingsError(message, hint=hint) from None
+            hint = f"add [profiles.{name}.kafka] to {FILE_NAME}"
             raise UnknownName("profile", name, self.profiles, hint=hint) from None
 
 

@@ -62,6 +62,10 @@ class Table:
         except KeyError:
             message = f"tables are not read from {path.suffix or 'such'} files"
             raise UsageError(message, hint=f"use {', '.join(READERS)}") from None
+        except FileNotFoundError as error:
+            message = f"there is no table file {self.path}"
+            where = base or "the current folder"
+            raise UsageError(message, hint=f"it is searched in {where}") from error
         except OSError as error:
             why = error.strerror or first_line(error)
             raise UsageError(

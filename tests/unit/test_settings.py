@@ -121,7 +121,7 @@ def test_a_stopped_stack_is_no_profile(tmp_path):
     write_stack(tmp_path)
     record = tmp_path / ".streamlab" / "stack.json"
     record.write_text('{"servers": {}, "ports": {"kafka": {"port": 1}}}')
-    with pytest.raises(UnknownName, match="streamlab up"):
+    with pytest.raises(SettingsError, match="streamlab up"):
         Settings.load(tmp_path).profile()
 
 

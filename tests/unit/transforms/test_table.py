@@ -46,7 +46,7 @@ def test_a_missing_key_column_is_refused() -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """The file is named, without a traceback of polars."""
-    with pytest.raises(UsageError, match=r"planes\.parquet cannot be read"):
+    with pytest.raises(UsageError, match=r"no table file planes\.parquet"):
         sl.table("planes.parquet").read(tmp_path)
 
 
