@@ -72,6 +72,9 @@ def _letters(consumer: Any, partitions: int) -> Iterator[DeadLetter]:
 def send_again(letters: Sequence[DeadLetter], topic: str, profile: str = "") -> None:
     """Produce the events of dead letters as they were: key, value and own headers.
 
+    An event that goes back into its own topic goes into its own partition: whatever
+    placed its key there need not be what places keys here.
+
     Raises:
         UnknownName: There is no such topic.
         Unavailable: The broker does not answer; some may have been produced.
@@ -82,7 +85,12 @@ def send_again(letters: Sequence[DeadLetter], topic: str, profile: str = "") -> 
     except KafkaException as error:
         raise translated(kafka_error(error), "sending events again") from error
     try:
-        outbox.send_letters([(one.key, one.value, one.headers) for one in letters])
+        for one in letters:
+            event = (one.key, one.value, one.headers)
+            if one.topic == topic:
+                outbox.send_back(event, one.partition)
+            else:
+                outbox.send_letters([event])
         outbox.flush([(one.key, one.value or b"") for one in letters])
     finally:
         outbox.close()

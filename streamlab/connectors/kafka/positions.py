@@ -53,13 +53,17 @@ class GroupPositions:
     def store(self, progress: Sequence[Progress]) -> None:
         """Set the group's offsets; the broker refuses while the group has members."""
         consumer = self._consumer()
+        doing = f"setting the offsets of group {self._group!r}"
+        asked = committed.to_kafka(progress)
         try:
-            consumer.commit(offsets=committed.to_kafka(progress), asynchronous=False)
+            answers = consumer.commit(offsets=asked, asynchronous=False)
         except KafkaException as error:
-            doing = f"setting the offsets of group {self._group!r}"
             raise translated(kafka_error(error), doing) from error
         finally:
             consumer.close()
+        for one in answers or ():
+            if one.error is not None:
+                raise translated(one.error, doing)
 
     def _consumer(self) -> Any:
         """Return a client that carries the group's name and is no member of it."""

@@ -47,6 +47,9 @@ FLUSH_POLL_S = 0.001
 FLUSH_NAP_S = 0.000_3
 """Deliveries that succeed wake nobody up, so the queue is looked at this often."""
 
+PARTITION_UA = -1
+"""librdkafka's RD_KAFKA_PARTITION_UA: the partitioner chooses."""
+
 OVERHEAD_BYTES = 256
 """What a batch of one message takes beside its key and value, rounded up."""
 
@@ -115,8 +118,8 @@ def _longest(records: Sequence[Record], part: int) -> int:
 class Outbox:
     """A producer and the epoch that is on its way through it.
 
-    While the broker is away, an epoch stays in the producer and goes on by itself; it
-    is not produced a second time. So a retry of the same epoch adds no duplicates.
+    While the broker is away, an epoch stays in the producer and goes on by itself,
+    until it is dropped: then what was on its way may be there twice.
 
     Args:
         options: librdkafka options, references resolved.
@@ -159,6 +162,16 @@ class Outbox:
         """
         for key, value, headers in letters:
             self._produce_one(topic or self._topic, key, value, list(headers))
+
+    def send_back(self, letter: Letter, partition: int) -> None:
+        """Produce a record with headers into the partition that it came from.
+
+        Raises:
+            Unavailable: There is no room; nothing can be sent now.
+            Refused: The topic has no such partition any more.
+        """
+        key, value, headers = letter
+        self._produce_one(self._topic, key, value, list(headers), partition)
 
     def flush(self, records: Sequence[Record]) -> None:
         """Wait until all that was sent is acknowledged.
@@ -216,12 +229,13 @@ class Outbox:
         key: bytes | None,
         value: bytes | None,
         headers: list[tuple[str, bytes | None]] | None = None,
+        partition: int = PARTITION_UA,
     ) -> None:
         """Produce one record, waiting for room in the queue."""
         until = time.monotonic() + FLUSH_S
         while True:
             try:
-                self.producer.produce(topic, value, key, headers=headers)
+                self.producer.produce(topic, value, key, partition, headers=headers)
             except BufferError as error:
                 if time.monotonic() > until:
                     raise self.away("the queue is full") from error

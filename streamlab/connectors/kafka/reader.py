@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -23,6 +23,7 @@ from streamlab.connectors.kafka import (
     messages,
     topics,
 )
+from streamlab.connectors.kafka.ends import KnownEnds
 from streamlab.connectors.kafka.failures import (
     UNAVAILABLE,
     UNKNOWN_TOPIC,
@@ -48,8 +49,9 @@ CPU's cache while it is made, which costs a quarter of the speed."""
 WAIT_SLICE_S = 0.01
 """An idle wait looks up this often, for partitions given and offsets to commit."""
 
+T = TypeVar("T")
+
 HEALTH_WAIT_S = 5.0
-ENDS_EVERY_S = 0.5
 
 
 class KafkaReader(Reader):
@@ -86,8 +88,7 @@ class KafkaReader(Reader):
         self._rebalanced = False
         self._deferred: Exception | None = None
         self._held = False
-        self._ends: dict[TopicPartition, int] = {}
-        self._ends_at = 0.0
+        self._ends = KnownEnds()
         self._closed = False
         self._turns = Turns()
         self._watch = Watch(lambda: topics.describe(client, topic.name), topic)
@@ -117,7 +118,7 @@ class KafkaReader(Reader):
         if batch is None:
             self._raise_deferred()
             self._raise_away()
-        self._refresh_ends()
+        self._ends.refresh(self._consumer, self._positions)
         return batch
 
     def acknowledge(self, progress: Sequence[Progress]) -> None:
@@ -131,12 +132,14 @@ class KafkaReader(Reader):
             return
         self._held = held
         partitions = _to_kafka(self._positions)
-        if held:
-            self._consumer.pause(partitions)
-        else:
+        if not held:
             # A paused consumer does not notice that its topic was re-created.
             self._watch.doubt()
-            self._consumer.resume(partitions)
+        change = self._consumer.pause if held else self._consumer.resume
+        try:
+            self._turns.commit(lambda: change(partitions))
+        except KafkaException as error:
+            raise translated(kafka_error(error), self._doing("holding")) from error
 
     def close(self) -> None:
         """Leave the group, telling the listener of the partitions given back."""
@@ -161,12 +164,12 @@ class KafkaReader(Reader):
 
     def ends(self) -> Mapping[TopicPartition, int]:
         """Return the end of each assigned partition, as the last fetches heard it."""
-        return self._ends
+        return self._ends.known
 
     def commit_ticket(self, progress: Sequence[Progress]) -> object:
         """Return ``(offsets, group metadata)`` for ``send_offsets_to_transaction``."""
         self._check_owned(progress)
-        metadata = self._turns.commit(self._consumer.consumer_group_metadata)
+        metadata = self._while_open(self._consumer.consumer_group_metadata)
         return committed.to_kafka(progress), metadata
 
     # -- taking messages ------------------------------------------------------------
@@ -409,7 +412,7 @@ class KafkaReader(Reader):
         doing = f"committing offsets of group {self._group!r}"
         asked = committed.to_kafka(progress)
         try:
-            answers = self._turns.commit(
+            answers = self._while_open(
                 lambda: self._consumer.commit(offsets=asked, asynchronous=False)
             )
         except KafkaException as error:
@@ -418,30 +421,20 @@ class KafkaReader(Reader):
             if one.error is not None:
                 raise translated(one.error, doing)
 
+    def _while_open(self, call: Callable[[], T]) -> T:
+        """Make a call from the writing thread, which may outlive the reader."""
+        try:
+            return self._turns.commit(call)
+        except RuntimeError as error:
+            if not self._closed:
+                raise
+            raise Fenced("the reader was closed in the meantime") from error
+
     def _check_owned(self, progress: Sequence[Progress]) -> None:
         for one in progress:
             gone = [p for p in one.positions if p not in self._positions]
             if gone:
                 raise Fenced(f"{gone[0]} is no longer assigned to this reader")
-
-    def _refresh_ends(self) -> None:
-        now = time.monotonic()
-        if now - self._ends_at < ENDS_EVERY_S:
-            return
-        self._ends_at = now
-        # A partition that was not fetched from yet has no known end: leave it out.
-        self._ends = {
-            partition: max(position, end)
-            for partition, position in self._positions.items()
-            for end in [self._cached_end(partition)]
-            if end >= 0
-        }
-
-    def _cached_end(self, partition: TopicPartition) -> int:
-        _, high = self._consumer.get_watermark_offsets(
-            ck.TopicPartition(*partition), cached=True
-        )
-        return int(high)
 
 
 def _to_kafka(partitions: Iterable[TopicPartition]) -> list[ck.TopicPartition]:

@@ -77,10 +77,12 @@ class Delivery:
         """Close the sink and the dead letters."""
         writer, self._writer = self._writer, None
         dead_letters, self._dead_letters = self._dead_letters, None
-        if writer is not None:
-            writer.close()
-        if dead_letters is not None:
-            dead_letters.close()
+        try:
+            if writer is not None:
+                writer.close()
+        finally:
+            if dead_letters is not None:
+                dead_letters.close()
 
     def claim(self, initial: Sequence[Progress]) -> Sequence[Progress] | None:
         """Return the progress that the sink has stored; see ``Writer.claim``."""

@@ -105,6 +105,8 @@ def planned(pipeline: Pipeline, to: str) -> list[Move]:
     wanted: Mapping[TopicPartition, Position]
     if "=" in to:
         wanted = _offsets(to, {place.partition.partition: place for place in now})
+        _require_there(wanted, now)
+        _require_all_named(wanted, now)
     else:
         wanted = pipeline.input.source.positions(pipeline.name).locate(to)
     return [
@@ -112,6 +114,27 @@ def planned(pipeline: Pipeline, to: str) -> list[Move]:
         for place in now
         if place.partition in wanted
     ]
+
+
+def _require_all_named(
+    wanted: Mapping[TopicPartition, Position], now: Sequence[Place]
+) -> None:
+    """Refuse to begin at some offsets and to leave the others to chance."""
+    left_out = [one for one in now if one.partition not in wanted]
+    if left_out and all(one.progress is None for one in now):
+        message = f"nothing is stored yet, so {left_out[0].partition} would be a guess"
+        raise UsageError(message, hint="name an offset for every partition")
+
+
+def _require_there(
+    wanted: Mapping[TopicPartition, Position], now: Sequence[Place]
+) -> None:
+    """Refuse offsets that cannot be read: a run from there would stop at once."""
+    for one in now:
+        to = wanted.get(one.partition, one.start)
+        if not one.start <= to <= one.end:  # type: ignore[operator]  # positions of one source are of one type
+            message = f"{one.partition} has no position {to}"
+            raise UsageError(message, hint=f"it goes from {one.start} to {one.end}")
 
 
 def reset(pipeline: Pipeline, moves: Sequence[Move]) -> None:

@@ -108,7 +108,7 @@ def _merged(one: pl.DataType, other: pl.DataType, path: str) -> pl.DataType:
         f"values do not agree on column {path!r}: it is {one} in one and {other} in "
         "another",
         hint="declare its type in a schema file; values of another type then become "
-        "dead letters",
+        "dead letters; the format 'string' shows them as they are",
     )
 
 
