@@ -10,7 +10,12 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from demo import flights
 
-NOT_YET = {KafkaError.NOT_COORDINATOR, KafkaError.GROUP_ID_NOT_FOUND}
+NOT_YET = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.GROUP_ID_NOT_FOUND,
+    KafkaError.NOT_COORDINATOR,
+}
 """What a broker answers about a group whose coordinator is only starting."""
 
 LATEST = OffsetSpec.latest()
@@ -55,7 +60,7 @@ class Broker:
         try:
             described = self._admin.describe_consumer_groups([group])[group].result()
         except KafkaException as error:
-            if error.args[0].retriable() or error.args[0].code() in NOT_YET:
+            if error.args[0].code() in NOT_YET:
                 return []
             raise
         return sorted(
