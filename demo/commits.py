@@ -11,7 +11,7 @@ from typing import Self, TypeAlias
 import polars as pl
 import psycopg
 
-POLL_S = 0.002
+POLL_S = 0.004
 
 Connection: TypeAlias = psycopg.Connection[tuple[object, ...]]
 
@@ -22,16 +22,14 @@ def positions(connection: Connection, pipeline: str) -> dict[int, int]:
     A worker stores it in the transaction that writes the rows, so whoever sees the
     position sees the rows. A pipeline that has not run has none.
     """
-    exists = connection.execute(
-        "SELECT to_regclass('streamlab.progress') IS NOT NULL"
-    ).fetchone()
-    if exists != (True,):
+    try:
+        found = connection.execute(
+            "SELECT key, value FROM streamlab.progress, jsonb_each_text(positions) "
+            "WHERE pipeline = %s",
+            [pipeline],
+        ).fetchall()
+    except psycopg.errors.UndefinedTable:
         return {}
-    found = connection.execute(
-        "SELECT key, value FROM streamlab.progress, jsonb_each_text(positions) "
-        "WHERE pipeline = %s",
-        [pipeline],
-    ).fetchall()
     return {int(str(key).rpartition("/")[2]): int(str(at)) for key, at in found}
 
 
