@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
+from streamlab.cli.chosen import add_pipeline, chosen_pipeline
 from streamlab.cli.confirming import confirmed
 from streamlab.sinks import DeadLetter
 
@@ -19,9 +18,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     del name
     parser.add_argument("action", choices=["show", "replay"])
-    parser.add_argument(
-        "pipeline", type=Path, help="a pipeline.toml, or the folder that holds one"
-    )
+    add_pipeline(parser)
     parser.add_argument("--code", default="", help="only this kind, such as not-json")
     parser.add_argument("--limit", type=int, default=SHOWN, help="letters to list")
     parser.add_argument(
@@ -32,18 +29,14 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         "--again", action="store_true", help="also what was replayed before"
     )
     parser.add_argument("--yes", action="store_true", help="replay without asking")
-    parser.add_argument("--profile", default="", help="profile to connect with")
 
 
 def run(name: str, arguments: argparse.Namespace) -> int:
     """Show the dead letters, or send their events again when confirmed."""
     del name
     from streamlab.engines.local.replaying import Kept
-    from streamlab.pipelines.file import load
 
-    if arguments.profile:
-        os.environ["STREAMLAB_PROFILE"] = arguments.profile
-    kept = Kept.of(load(arguments.pipeline))
+    kept = Kept.of(chosen_pipeline(arguments))
     if arguments.action == "show":
         _show(kept.chosen(code=arguments.code, again=True), arguments)
         return 0

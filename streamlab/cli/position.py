@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
-from pathlib import Path
 
+from streamlab.cli.chosen import add_pipeline, chosen_pipeline
 from streamlab.cli.confirming import confirmed
 
 
@@ -13,16 +12,13 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     del name
     parser.add_argument("action", choices=["show", "reset"])
-    parser.add_argument(
-        "pipeline", type=Path, help="a pipeline.toml, or the folder that holds one"
-    )
+    add_pipeline(parser)
     parser.add_argument(
         "--to",
         default="",
         help="earliest, latest, a time such as 2013-01-01T05:00:00Z, or 0=100,1=250",
     )
     parser.add_argument("--yes", action="store_true", help="reset without asking")
-    parser.add_argument("--profile", default="", help="profile to connect with")
 
 
 def run(name: str, arguments: argparse.Namespace) -> int:
@@ -30,11 +26,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     del name
     from streamlab.engines.local import position
     from streamlab.errors import UsageError
-    from streamlab.pipelines.file import load
 
-    if arguments.profile:
-        os.environ["STREAMLAB_PROFILE"] = arguments.profile
-    pipeline = load(arguments.pipeline)
+    pipeline = chosen_pipeline(arguments)
     if arguments.action == "show":
         print(f"{'partition':<30} {'position':>12} {'end':>12} {'epoch':>8}  kept by")
         for place in position.places(pipeline):

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from dataclasses import asdict
-from pathlib import Path
+
+from streamlab.cli.chosen import add_pipeline, chosen_pipeline
 
 
 def add(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument(
-        "pipeline", type=Path, help="a pipeline.toml, or the folder that holds one"
-    )
-    parser.add_argument("--profile", default="", help="profile to connect with")
+    add_pipeline(parser)
     if name == "plan":
         return
     parser.add_argument(
@@ -31,11 +28,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
 
 def run(name: str, arguments: argparse.Namespace) -> int:
     """Run the pipeline, or show what it would do."""
-    from streamlab.pipelines.file import load
-
-    if arguments.profile:
-        os.environ["STREAMLAB_PROFILE"] = arguments.profile
-    pipeline = load(arguments.pipeline)
+    pipeline = chosen_pipeline(arguments)
     if name == "plan":
         from streamlab.pipelines.plan import plan
 

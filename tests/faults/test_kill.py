@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from streamlab.failpoints import PLACES
 from tests.faults.conftest import (
     RIGHT,
     Events,
@@ -27,15 +28,6 @@ COUNT = 3_000
 SMALL_EPOCHS = "max_rows = 300"
 KILLED = -signal.SIGKILL
 
-POSTGRES_PLACES = (
-    "after-poll",
-    "after-transform",
-    "after-dead-letters",
-    "in-sink-transaction",
-    "after-sink-commit",
-    "after-group-commit",
-)
-
 
 @pytest.fixture
 def events(kafka_address: str, make_topic: Callable[..., str]) -> Events:
@@ -44,7 +36,7 @@ def events(kafka_address: str, make_topic: Callable[..., str]) -> Events:
     return made
 
 
-@pytest.mark.parametrize("place", POSTGRES_PLACES)
+@pytest.mark.parametrize("place", PLACES)
 def test_postgres_has_every_row_once_after_a_kill(
     place: str,
     events: Events,

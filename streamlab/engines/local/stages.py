@@ -129,10 +129,6 @@ class Stages:
             meanwhile()
         return future.result()
 
-    def submit(self, function: Callable[[], None]) -> None:
-        """Have a function called in the writing thread, without waiting for it."""
-        self._writing.submit(function)
-
     def drop(self) -> None:
         """Drop the epochs under way, but for a write that has already begun."""
         self.generation += 1
