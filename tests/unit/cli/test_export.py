@@ -73,7 +73,7 @@ def test_a_pipeline_file_becomes_a_package(
     code = cli.main(["export", "pipeline.toml", "--sample", "sample.parquet"])
 
     assert code == 0
-    assert "2 sample events give 1 rows" in capsys.readouterr().out
+    assert "2 sample events of topic flights give 1 row" in capsys.readouterr().out
     text = (project / "pipelines/late_flights/late_flights/transform.py").read_text()
     assert text.endswith(FLOWS.partition("\n\n\n")[2])
 

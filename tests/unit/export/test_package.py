@@ -94,7 +94,10 @@ def test_a_package_has_all_its_files(
     )
 
     assert exported.files == (
+        ".dockerignore",
+        "Dockerfile",
         "README.md",
+        "ci/verify.yml",
         "late_flights/__init__.py",
         "late_flights/tables/airlines.parquet",
         "late_flights/transform.py",
@@ -106,6 +109,7 @@ def test_a_package_has_all_its_files(
         "schema.yaml",
         "tests/test_late_flights.py",
         "verify.ipynb",
+        "verify.py",
     )
     assert (exported.rows_in, exported.rows_out) == (3, 2)
 
