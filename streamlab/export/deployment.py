@@ -98,8 +98,6 @@ jobs:
       - run: pip install --find-links dist/ '.[test]'
       - run: pytest
       - run: streamlab verify . --report report/verify.ipynb
-      - run: jupyter nbconvert --to html report/verify.ipynb
-        if: always()
       - uses: actions/upload-artifact@v4
         if: always()
         with:
