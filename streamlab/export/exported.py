@@ -15,6 +15,7 @@ _PURPOSES = {
     "Dockerfile": "the worker as an image",
     "README.md": "how to run and check it, and its plan",
     "ci/*": "a workflow for GitHub Actions, to copy",
+    "*/__init__.py": "the package's module",
     "*/transform.py": "the transforms and what they need",
     "*/worker.py": "the command",
     "*/tables/*": "a static table",
@@ -81,7 +82,7 @@ class Exported:
             f"wrote {self.folder}: {counted(self.rows_in, 'sample event')} of topic "
             f"{self.topic} give {counted(self.rows_out, 'row')}"
         )
-        lines = [head, str(self.proof)]
+        lines = [head, f"proved: {self.proof}"]
         lines += [
             f"  {name:<{width}}  {what}".rstrip() for name, what in self.purposes()
         ]

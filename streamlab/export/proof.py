@@ -59,10 +59,10 @@ class Proof:
 
     def __str__(self) -> str:
         """Return the proof in one line."""
+        constants, rows = counted(self.constants, "constant"), counted(self.rows, "row")
         return (
-            f"proved in a fresh process without IPython ({self.seconds:.2f} s): "
-            f"{counted(self.constants, 'constant')} and {counted(self.rows, 'row')} "
-            "equal the live ones"
+            f"in a fresh process without IPython, {constants} and {rows} equal the "
+            f"live ones ({self.seconds:.2f} s)"
         )
 
 

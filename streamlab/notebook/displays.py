@@ -247,7 +247,8 @@ def exported_html(exported: Exported) -> Html:
         ("files", markup.count(len(exported.files))),
         ("kB", markup.count(exported.size_bytes / 1000)),
     ]
-    commands = (f"{line}  # {what}" for what, line in exported.next_commands)
+    width = max(len(line) for _, line in exported.next_commands)
+    commands = (f"{line:<{width}}  # {what}" for what, line in exported.next_commands)
     return markup.card(
         f"exported {exported.name} to {exported.folder}",
         markup.facts(facts),

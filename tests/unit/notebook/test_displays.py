@@ -86,7 +86,7 @@ def test_a_sample_counts_what_did_not_decode(session):
 
 
 def test_an_export_shows_its_proof_its_files_and_what_comes_next(session):
-    """The card says what was written and proved, what each file is, and the commands."""
+    """The card says what was written and proved, and has the next commands."""
     shown = html(session, exported("late"))
     assert "exported late to late" in shown
     assert "1 constant and 2 rows equal the live ones" in shown
