@@ -38,7 +38,7 @@ def cells(shell: InteractiveShell) -> Cells:
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sample() -> Sample:
     """Return three events of two partitions."""
     metadata = pl.DataFrame(

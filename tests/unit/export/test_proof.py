@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
 from streamlab import export
 from streamlab.connectors.console import ConsoleSink
@@ -46,13 +48,24 @@ def delayed(flights):
 """
 
 
-@pytest.fixture
-def made(cells: Cells, sample: Sample, tmp_path: Path) -> Path:
-    """Return a package, whose transform was proved when it was written."""
-    exported = export.write(
-        cells(DELAYED)["delayed"], sample=sample, sink=ConsoleSink(), folder=tmp_path
+@pytest.fixture(scope="module")
+def exported(
+    shell: InteractiveShell, sample: Sample, tmp_path_factory: pytest.TempPathFactory
+) -> export.Exported:
+    """Export a transform, which is proved when it is written."""
+    shell.run_cell(DELAYED, store_history=True).raise_error()
+    return export.write(
+        shell.user_ns["delayed"],
+        sample=sample,
+        sink=ConsoleSink(),
+        folder=tmp_path_factory.mktemp("pipelines"),
     )
-    return exported.folder
+
+
+@pytest.fixture
+def made(exported: export.Exported, tmp_path: Path) -> Path:
+    """Return a copy of the package, to edit."""
+    return Path(shutil.copytree(exported.folder, tmp_path / "made"))
 
 
 @pytest.fixture
@@ -74,14 +87,8 @@ def prove(made: Path, **constants: object) -> proof.Proof:
     return proof.prove(made, constants, pl.read_parquet(made / EXPECTED))
 
 
-def test_an_export_says_what_was_proved(
-    cells: Cells, sample: Sample, tmp_path: Path
-) -> None:
+def test_an_export_says_what_was_proved(exported: export.Exported) -> None:
     """The result tells constants, rows and the time, and prints them."""
-    exported = export.write(
-        cells(DELAYED)["delayed"], sample=sample, sink=ConsoleSink(), folder=tmp_path
-    )
-
     assert (exported.proof.constants, exported.proof.rows) == (1, 2)
     assert exported.proof.seconds > 0
     assert "1 constant and 2 rows equal the live ones" in str(exported)
@@ -102,7 +109,7 @@ def test_what_only_the_session_has_is_refused_and_nothing_written(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("live", [16, 15.0, "15", True, [15], None])
+@pytest.mark.parametrize("live", [16, 15.0, True, None])
 def test_a_constant_with_another_value_is_named(made: Path, live: object) -> None:
     """Value and type count; the message has the name and not the value."""
     with pytest.raises(ExportRefused, match="its constant LATE is not what LATE is"):
@@ -215,6 +222,6 @@ def test_a_proof_that_hangs_is_ended(
         prove(made)
 
 
-def test_the_proof_leaves_no_bytecode(made: Path) -> None:
+def test_the_proof_leaves_no_bytecode(exported: export.Exported) -> None:
     """What is put in place is what was made."""
-    assert not list(made.rglob("__pycache__"))
+    assert not list(exported.folder.rglob("__pycache__"))
