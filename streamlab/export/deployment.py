@@ -67,7 +67,7 @@ WORKFLOW_TEXT = """\
 # sample is replayed from its bytes. Copy this file to .github/workflows/ of the
 # repository that holds the package, and correct the paths if it lies elsewhere:
 #     cp ci/verify.yml ../../.github/workflows/$project.yml
-name: $name
+name: "$name"
 
 on:
   pull_request:
@@ -101,6 +101,6 @@ jobs:
       - uses: actions/upload-artifact@v4
         if: always()
         with:
-          name: report of $name
+          name: report-of-$project
           path: pipelines/$name/report/
 """

@@ -38,7 +38,8 @@ KEPT_VARIABLES = (
 
 _SESSION_HINT = (
     "what only this session has (a registered or patched object, an option that was "
-    "set, an environment variable) is not exported; make it inside of the function"
+    "set, an environment variable, a module found by its path) is not exported; make "
+    "it inside of the function"
 )
 _LAST_LINES = 3
 
@@ -86,8 +87,7 @@ def prove(made: Path, constants: Mapping[str, object], expected: pl.DataFrame) -
         answers.mkdir()
         answer = _answer(made, answers, empty, list(constants))
         if "failed" in answer:
-            reason = answer["failed"].replace(f"{made}{os.sep}", "")
-            raise _refused(reason, answer["hint"] or _SESSION_HINT)
+            raise _refused(_inside(made, answer["failed"]), _SESSION_HINT)
         for name, text in answer["constants"].items():
             if text != proof_process.told(constants[name]):
                 raise _refused(
@@ -131,7 +131,7 @@ def _answer(
     if done.returncode != 0:
         said = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])
         reason = f"it ended with code {done.returncode}: {said}"
-        raise _refused(reason.replace(f"{made}{os.sep}", ""), _SESSION_HINT)
+        raise _refused(_inside(made, reason), _SESSION_HINT)
     text = (answers / proof_process.ANSWER).read_text(encoding="utf-8")
     answer: Mapping[str, Any] = json.loads(text)
     return answer
@@ -150,6 +150,11 @@ def _environment() -> dict[str, str]:
     if str(home) not in installed:
         kept["PYTHONPATH"] = str(home)
     return kept
+
+
+def _inside(made: Path, text: str) -> str:
+    """Return a text with the files of a package named from its folder."""
+    return text.replace(f"{made}{os.sep}", "")
 
 
 def _refused(reason: str, hint: str) -> ExportRefused:

@@ -108,6 +108,10 @@ packages = ["$module"]
 [tool.hatch.build.targets.wheel.force-include]
 "pipeline.toml" = "$module/pipeline.toml"
 "schema.yaml" = "$module/schema.yaml"
+
+# The settings of a repository around this folder are not those of its test.
+[tool.pytest.ini_options]
+testpaths = ["tests"]
 """
 
 _INIT = '''\
