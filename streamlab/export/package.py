@@ -15,8 +15,9 @@ from typing import Any
 from streamlab.connectors import BUILT_IN
 from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
 from streamlab.export import destination, imports, secrets
-from streamlab.export.capture import Captured, capture
+from streamlab.export.capture import capture
 from streamlab.export.module import text_of
+from streamlab.export.pieces import Captured
 from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
@@ -207,8 +208,7 @@ def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ExportRefused(
             f"the export of {pipeline.name} does not carry:\n{listed}",
-            hint="it carries functions, their imports, literal constants and static "
-            "tables",
+            hint="see the table of what an export carries in docs/export.md",
         )
     words = f"{sample.frame.height:,} of topic {sample.topic}"
     return _Parts(captured, files, words)
@@ -276,8 +276,12 @@ def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
     code = text_of(parts.captured, parts.tables.stems, docstring=docstring)
     contents = {path: text.encode() for path, text in texts(words).items()}
     contents[f"{module}/transform.py"] = code.encode()
+    for path, text in parts.captured.modules.items():
+        contents[f"{module}/{path}"] = text.encode()
     for stem, table in parts.tables.files.items():
         contents[f"{module}/tables/{stem}.parquet"] = table
+    for frame in parts.captured.frames:
+        contents[f"{module}/tables/{frame.file}"] = frame.content
     for path, content in contents.items():
         (made / path).parent.mkdir(parents=True, exist_ok=True)
         (made / path).write_bytes(content)
@@ -294,12 +298,11 @@ def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     if pipeline.dead_letters.topic is not None:
         kinds.add("kafka")
     extras = {BUILT_IN[kind].extra for kind in kinds}
-    if any(one.pandas for one in pipeline.transforms):
+    if "pandas" in captured.packages or any(one.pandas for one in pipeline.transforms):
         extras.add("pandas")
     others = {
-        imports.distribution_of(one.package)
-        for one in captured.imports
-        if one.package not in sys.stdlib_module_names
+        imports.distribution_of(one)
+        for one in captured.packages - sys.stdlib_module_names
     }
     return [
         _own_requirement({extra for extra in extras if extra}),
