@@ -103,16 +103,7 @@ def _bound(statement: ast.stmt) -> Iterator[_Bound]:
         yield statement.name, [], ""
         yield from _by_function(statement)
         return
-    if isinstance(statement, ast.Assign):
-        for target in statement.targets:
-            yield from _target(target, statement.value)
-    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
-        yield from _target(statement.target, statement.value)
-    elif isinstance(statement, ast.AugAssign):
-        yield from ((n, v, "changed") for n, v, _ in _target(statement.target, statement.value))
-    elif isinstance(statement, ast.For | ast.AsyncFor):
-        yield from _target(statement.target, statement.iter)
-    elif isinstance(statement, ast.With | ast.AsyncWith):
+    if isinstance(statement, ast.With | ast.AsyncWith):
         for item in statement.items:
             if item.optional_vars is not None:
                 for name, values, _ in _target(item.optional_vars, item.context_expr):
@@ -122,7 +113,23 @@ def _bound(statement: ast.stmt) -> Iterator[_Bound]:
             yield alias.asname or alias.name.partition(".")[0], [], ""
     elif isinstance(statement, ast.Match):
         yield from _captured(statement)
+    else:
+        yield from _assigned(statement)
     yield from _inside(statement)
+
+
+def _assigned(statement: ast.stmt) -> Iterator[_Bound]:
+    if isinstance(statement, ast.Assign):
+        for target in statement.targets:
+            yield from _target(target, statement.value)
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        yield from _target(statement.target, statement.value)
+    elif isinstance(statement, ast.AugAssign):
+        yield from (
+            (n, v, "changed") for n, v, _ in _target(statement.target, statement.value)
+        )
+    elif isinstance(statement, ast.For | ast.AsyncFor):
+        yield from _target(statement.target, statement.iter)
 
 
 def _target(target: ast.expr, value: ast.expr) -> Iterator[_Bound]:
@@ -148,7 +155,7 @@ def _captured(statement: ast.Match) -> Iterator[_Bound]:
 
 
 def _inside(statement: ast.stmt) -> Iterator[_Bound]:
-    """Yield what the expressions of a statement bind and change: ``:=``, ``.append``."""
+    """Yield what the expressions of a statement bind (``:=``) and change."""
     for node in _expressions(statement):
         if isinstance(node, ast.NamedExpr):
             yield node.target.id, [node.value], ""

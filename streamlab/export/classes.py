@@ -33,10 +33,9 @@ def find_class(kind: type, namespace: Namespace) -> Found:
         for top in reversed(tree.body if tree is not None else []):
             for node in ast.walk(top):
                 if isinstance(node, ast.ClassDef) and node.name == kind.__name__:
-                    found = Found(kind, node, text, None, top)
-                    differs = _difference(kind, found, namespace)
+                    differs = _difference(kind, node, text, namespace)
                     if not differs:
-                        return found
+                        return Found(kind, node, text, None, top)
                     told = told or differs
     raise SourceMissing(
         told or "its source is not known; define it with class in a cell or a file"
@@ -47,15 +46,17 @@ def methods(kind: type) -> Iterator[tuple[str, FunctionType]]:
     """Yield the functions that a class was written with."""
     for name, value in vars(kind).items():
         for function in _functions(value):
-            if not function.__code__.co_filename.startswith("<string"):
+            generated = function.__code__.co_filename.startswith("<string")
+            if function.__module__ == kind.__module__ and not generated:
                 yield name, function
 
 
 def own_methods(found: Found) -> Iterator[tuple[FunctionType, ast.FunctionDef]]:
     """Yield the live methods of a class, each with its definition."""
-    assert isinstance(found.value, type)
+    if not isinstance(found.value, type) or not isinstance(found.node, ast.ClassDef):
+        return
     for _, function in methods(found.value):
-        for node in found.node.body if isinstance(found.node, ast.ClassDef) else ():
+        for node in found.node.body:
             if isinstance(node, ast.FunctionDef) and (
                 node.name == function.__name__
                 and _first_line(node) == function.__code__.co_firstlineno
@@ -82,9 +83,9 @@ def _functions(value: Any) -> list[FunctionType]:
         value = value.__func__
     if isinstance(value, functools.cached_property):
         value = value.func
-    several = (
-        [value.fget, value.fset, value.fdel] if isinstance(value, property) else [value]
-    )
+    several: list[Any] = [value]
+    if isinstance(value, property):
+        several = [value.fget, value.fset, value.fdel]
     found = []
     for one in several:
         while hasattr(one, "__wrapped__"):
@@ -94,17 +95,15 @@ def _functions(value: Any) -> list[FunctionType]:
     return found
 
 
-def _difference(kind: type, found: Found, namespace: Namespace) -> str:
+def _difference(kind: type, node: ast.ClassDef, text: str, namespace: Namespace) -> str:
     """Return how a class is not what its text says; "" if it is."""
-    node = found.node
-    assert isinstance(node, ast.ClassDef)
     for name, function in methods(kind):
         try:
             inside = find(function, namespace)
         except SourceMissing:
             return "its source changed since it was run; run the cell or import again"
         first, last = node.lineno, int(node.end_lineno or 0)
-        if inside.text != found.text or not first <= inside.node.lineno <= last:
+        if inside.text != text or not first <= inside.node.lineno <= last:
             return f"{name} was put into it after it was defined; write it in the class"
     annotated = [
         one.target.id
@@ -115,8 +114,8 @@ def _difference(kind: type, found: Found, namespace: Namespace) -> str:
         return "its source changed since it was run; run the cell again"
     if not _has_bases(kind, node, namespace):
         return "its base was defined anew since; run its cell again"
-    for name, text in _attributes(node):
-        if not _is_as_written(kind, name, text, namespace):
+    for name, value in _attributes(node):
+        if not _is_as_written(kind, name, value, namespace):
             return f"its {name} was changed since; write the value into the class"
     return ""
 
@@ -140,9 +139,12 @@ def _attributes(node: ast.ClassDef) -> Iterator[tuple[str, ast.expr]]:
             for target in one.targets:
                 if isinstance(target, ast.Name):
                     yield target.id, one.value
-        elif isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name):
-            if one.value is not None:
-                yield one.target.id, one.value
+        elif (
+            isinstance(one, ast.AnnAssign)
+            and isinstance(one.target, ast.Name)
+            and one.value is not None
+        ):
+            yield one.target.id, one.value
 
 
 def _is_as_written(kind: type, name: str, text: ast.expr, namespace: Namespace) -> bool:

@@ -41,7 +41,9 @@ def require_decorators(
         SourceMissing: Something else is around the function.
     """
     if len(around) > len(kept):
-        message = "it was wrapped after it was defined; write the wrapper as a decorator"
+        message = (
+            "it was wrapped after it was defined; write the wrapper as a decorator"
+        )
         raise SourceMissing(message)
     makers = [_function(namespace.bound.get(_root(one))) for one in kept]
     for layer in around:
@@ -57,7 +59,9 @@ def require_decorators(
                 continue
             changed = namespace.bindings.get(part.id, ())
             if any(b.number > number and not b.passed for b in changed):
-                message = f"{part.id} of its decorator was changed since; run its cell again"
+                message = (
+                    f"{part.id} of its decorator was changed since; run its cell again"
+                )
                 raise SourceMissing(message)
 
 
@@ -73,8 +77,7 @@ def factory_call(found: Found, namespace: Namespace, writer: Writer) -> str:
         SourceMissing: The factory does more than that, or its values are not known.
         Unwritable: A value cannot be written.
     """
-    function, factory = found.value, found.around
-    assert isinstance(function, FunctionType)
+    function, factory = unwrapped(found.value), found.around
     live = namespace.bound.get(factory.name) if factory is not None else None
     variables = ", ".join(repr(one) for one in function.__code__.co_freevars)
     message = (
@@ -92,7 +95,9 @@ def factory_call(found: Found, namespace: Namespace, writer: Writer) -> str:
     ):
         raise SourceMissing(message)
     if _keeps_state(function, live):
-        message = f"changes {variables} from call to call; a worker's epochs share nothing"
+        message = (
+            f"changes {variables} from call to call; a worker's epochs share nothing"
+        )
         raise SourceMissing(message)
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     enclosed = {name: cell.cell_contents for name, cell in cells}
@@ -100,11 +105,18 @@ def factory_call(found: Found, namespace: Namespace, writer: Writer) -> str:
 
 
 def _arguments(
-    live: FunctionType, factory: ast.FunctionDef, enclosed: dict[str, Any], writer: Writer
+    live: FunctionType,
+    factory: ast.FunctionDef,
+    enclosed: dict[str, Any],
+    writer: Writer,
 ) -> str:
     arguments = factory.args
     names = [one.arg for one in (*arguments.posonlyargs, *arguments.args)]
-    if arguments.vararg or arguments.kwarg or set(enclosed) - {*names, *_keywords(factory)}:
+    if (
+        arguments.vararg
+        or arguments.kwarg
+        or set(enclosed) - {*names, *_keywords(factory)}
+    ):
         message = f"uses variables that {factory.name} computes; make each a parameter"
         raise SourceMissing(message)
     defaults = live.__defaults__ or ()
@@ -143,7 +155,9 @@ def _only_returns(factory: ast.FunctionDef, inner: ast.AST) -> bool:
         return False
     if isinstance(inner, ast.Lambda):
         return len(body) == 1 and last.value is inner
-    named = isinstance(last.value, ast.Name) and last.value.id == getattr(inner, "name", "")
+    named = isinstance(last.value, ast.Name) and last.value.id == getattr(
+        inner, "name", ""
+    )
     return len(body) == len([inner, last]) and body[0] is inner and named
 
 

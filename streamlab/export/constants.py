@@ -6,7 +6,6 @@ import ast
 import decimal
 import enum
 import functools
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,13 +52,13 @@ def as_written(name: str, value: object, namespace: Namespace) -> Written | None
         return None
     nodes: list[ast.AST] = [last.assigned]
     read = list(evaluation.names)
-    text = last.lines or f"{name} = {_segment(last)}"
+    text = last.lines or f"{name} = {_segment(last, last.assigned)}"
     if isinstance(last.statement, ast.AnnAssign):
         annotated = Evaluation(namespace.bound)
         try:
             annotated.of(last.statement.annotation)
         except NotPure:
-            text = f"{name} = {_segment(last)}"
+            text = f"{name} = {_segment(last, last.assigned)}"
         else:
             read += annotated.names
             nodes.append(last.statement.annotation)
@@ -101,27 +100,19 @@ def provenance_objection(
     A value that was computed by a call (``os.environ.get``, a shell command, today's
     date) belongs to this machine and this moment, although it is a plain text now.
     """
-    if written is not None:
-        if not isinstance(value, str | bytes) and not _holds_text(value):
-            pass
-        origins = [
-            origin
-            for node in written.nodes
-            for origin in provenance.of(node, "")
-            if origin.source
-        ]
-        return str(origins[0]) if origins else ""
-    if name not in namespace.bindings:
-        return str(UNKNOWN)
     last = namespace.last(name)
     if last is None:
         return str(UNKNOWN)
-    origins = list(provenance.of_name(name))
+    if written is None:
+        origins = list(provenance.of_name(name))
+    else:
+        nodes = written.nodes
+        origins = [one for node in nodes for one in provenance.of(node, last.where)]
+        origins = [one for one in origins if one.source]
     if origins:
         return str(origins[0])
-    several = namespace.bindings[name]
-    if several[-1] is last and _is_literal(last) and not written:
-        return "has another value than its statement; run that cell again"
+    if written is None and not _is_told(value, namespace.bindings[name]):
+        return "has a value that no cell gives it; run its cell again"
     return ""
 
 
@@ -157,9 +148,9 @@ def reference(value: object, namespace: Namespace) -> tuple[str, str, Import | N
     if home is None and not isinstance(value, ModuleType):
         raise Unwritable(f"holds {own or 'something'}, which no name leads to")
     for name, one in namespace.bound.items():
-        if isinstance(one, ModuleType) and not name.startswith("_"):
-            if one is home and getattr(one, own, None) is value:
-                return f"{name}.{own}", name, None
+        is_home = isinstance(one, ModuleType) and one is home
+        if is_home and not name.startswith("_") and getattr(one, own, None) is value:
+            return f"{name}.{own}", name, None
     made = imports.made_import(_usual(value, own), value)
     if made is None or made.alias in namespace.bound:
         raise Unwritable(f"holds {own}, which no name leads to; give it one")
@@ -173,15 +164,14 @@ def _usual(value: object, own: str) -> str:
     return own
 
 
-def _segment(binding: Binding) -> str:
-    assert binding.assigned is not None
-    text = ast.get_source_segment(binding.text, binding.assigned)
-    return text or ast.unparse(binding.assigned)
+def _segment(binding: Binding, node: ast.expr) -> str:
+    return ast.get_source_segment(binding.text, node) or ast.unparse(node)
 
 
-def _is_literal(binding: Binding) -> bool:
-    return binding.assigned is not None and bool(literals.evaluated(binding.assigned))
-
-
-def _holds_text(value: object) -> bool:
-    return bool(texts(value)) or isinstance(value, float) and math.isnan(value)
+def _is_told(value: object, known: Sequence[Binding]) -> bool:
+    """Return whether a statement can have given a value; one that computes can."""
+    for one in known:
+        given = () if one.assigned is None else literals.evaluated(one.assigned)
+        if not given or values.same(given[0], value):
+            return True
+    return False

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import collections
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -43,22 +43,47 @@ _BUILT_IN: dict[str, Any] = {
 }
 _BUILDERS: tuple[Any, ...] = (
     *(one for one in _BUILT_IN.values() if one not in {type, object}),
-    *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta),
-    *(datetime.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID),
+    *(dt.date, dt.datetime, dt.time, dt.timedelta),
+    *(dt.timezone, decimal.Decimal, fractions.Fraction, uuid.UUID),
     *(pathlib.Path, pathlib.PurePath, pathlib.PurePosixPath, re.compile),
     *(functools.partial, typing.TypeVar, typing.NewType, zoneinfo.ZoneInfo),
-    collections.namedtuple,
+    collections.namedtuple,  # noqa: PYI024 -- users call it
 )
 _POLARS = frozenset(
-    """all all_horizontal any_horizontal coalesce col concat_list concat_str date
-    datetime duration element exclude first format last len lit max_horizontal
-    mean_horizontal min_horizontal nth struct sum_horizontal time when Schema""".split()
+    [
+        "all",
+        "all_horizontal",
+        "any_horizontal",
+        "coalesce",
+        "col",
+        "concat_list",
+        "concat_str",
+        "date",
+        "datetime",
+        "duration",
+        "element",
+        "exclude",
+        "first",
+        "format",
+        "last",
+        "len",
+        "lit",
+        "max_horizontal",
+        "mean_horizontal",
+        "min_horizontal",
+        "nth",
+        "struct",
+        "sum_horizontal",
+        "time",
+        "when",
+        "Schema",
+    ]
 )
 _METHODS: Mapping[type, frozenset[str]] = {
     **{kind: frozenset(vars(kind)) for kind in (str, bytes, int, float, tuple)},
     list: frozenset({"copy", "count", "index"}),
     dict: frozenset({"copy", "get", "items", "keys", "values"}),
-    datetime.timedelta: frozenset({"total_seconds"}),
+    dt.timedelta: frozenset({"total_seconds"}),
     pathlib.PosixPath: frozenset({"as_posix", "joinpath", "with_name", "with_suffix"}),
 }
 _OPERATORS: Mapping[type[ast.AST], Callable[..., Any]] = {
@@ -164,9 +189,10 @@ class Evaluation:
 
     def _subscript(self, node: ast.Subscript) -> Any:
         value = self.of(node.value)
-        generic = isinstance(value, _GENERIC) or getattr(
-            value, "__module__", ""
-        ) in {"typing", "collections.abc"}
+        generic = isinstance(value, _GENERIC) or getattr(value, "__module__", "") in {
+            "typing",
+            "collections.abc",
+        }
         _require(generic or type(value) in {dict, list, tuple, str})
         return value[self.of(node.slice)]
 
@@ -177,7 +203,7 @@ class Evaluation:
             return vars(value)[node.attr]
         if isinstance(value, enum.EnumMeta):
             return value[node.attr]
-        _require(isinstance(value, pl.Expr) or value is datetime.timezone)
+        _require(isinstance(value, pl.Expr) or value is dt.timezone)
         _require(not node.attr.startswith("_") and node.attr != "meta")
         return getattr(value, node.attr)
 
@@ -200,7 +226,9 @@ class Evaluation:
                 return getattr(receiver, node.attr)
         function = self.of(node)
         builds = any(function is one for one in _BUILDERS)
-        _require(builds or values.is_plain_record(function) or values.is_dtype(function))
+        _require(
+            builds or values.is_plain_record(function) or values.is_dtype(function)
+        )
         return function
 
     def _receiver(self, node: ast.expr) -> Any:
@@ -215,7 +243,9 @@ class Evaluation:
         return isinstance(node, ast.Name) and self.of(node) is pl
 
 
-_EXPRESSION_NAMESPACES = frozenset({"arr", "bin", "cat", "dt", "list", "name", "str", "struct"})
+_EXPRESSION_NAMESPACES = frozenset(
+    {"arr", "bin", "cat", "dt", "list", "name", "str", "struct"}
+)
 
 
 def _is_expression(value: object) -> bool:
@@ -224,7 +254,9 @@ def _is_expression(value: object) -> bool:
 
 def _operand(value: Any) -> Any:
     """Return a value whose operators are known to do nothing else."""
-    _require(_is_expression(value) or values.is_plain(value) or isinstance(value, _GENERIC))
+    _require(
+        _is_expression(value) or values.is_plain(value) or isinstance(value, _GENERIC)
+    )
     return value
 
 

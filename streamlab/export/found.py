@@ -102,8 +102,8 @@ class Found:
             return text
         before = ast.parse(f"if True:\n{text}").body[0]
         moved = parsed(textwrap.dedent(text))
-        assert isinstance(before, ast.If)
-        if moved is None or ast.dump(moved.body[0]) != ast.dump(before.body[0]):
+        inner = before.body[0] if isinstance(before, ast.If) else before
+        if moved is None or ast.dump(moved.body[0]) != ast.dump(inner):
             message = "a text in it cannot be moved to the left; define it at the top"
             raise SourceMissing(message)
         return textwrap.dedent(text)
@@ -229,7 +229,8 @@ def _definitions(
 def _first_line(node: ast.AST) -> int:
     """Return the line that a code object names: of the first decorator, if any."""
     decorators = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(item.lineno for item in decorators)])  # type: ignore[attr-defined]  # a definition has a line
+    lines: list[int] = [getattr(one, "lineno", 0) for one in (node, *decorators)]
+    return min(lines)
 
 
 def _is_at(node: ast.FunctionDef | ast.Lambda, code: CodeType) -> bool:
@@ -239,7 +240,8 @@ def _is_at(node: ast.FunctionDef | ast.Lambda, code: CodeType) -> bool:
     body = node.body
     spans = [(first, start) for first, _, start, _ in code.co_positions() if start]
     return all(
-        (body.lineno, body.col_offset) <= (int(line or 0), int(start or 0))
+        (body.lineno, body.col_offset)
+        <= (int(line or 0), int(start or 0))
         <= (int(body.end_lineno or 0), int(body.end_col_offset or 0))
         for line, start in spans
         if line

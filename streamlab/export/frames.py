@@ -19,7 +19,9 @@ class Unfit(Exception):
 
 def is_frame(value: object) -> bool:
     """Return whether a value is a frame or a series, of polars or of pandas."""
-    return isinstance(value, pl.DataFrame | pl.LazyFrame | pl.Series) or is_pandas(value)
+    return isinstance(value, pl.DataFrame | pl.LazyFrame | pl.Series) or is_pandas(
+        value
+    )
 
 
 def is_pandas(value: object) -> bool:
@@ -37,7 +39,9 @@ def content(value: Any) -> bytes:
     if is_pandas(value):
         written = _from_pandas(value)
     else:
-        frame = value.to_frame() if isinstance(value, pl.Series) else value.lazy().collect()
+        frame = (
+            value.to_frame() if isinstance(value, pl.Series) else value.lazy().collect()
+        )
         written = _from_polars(frame)
     if len(written) > MAX_TABLE_BYTES:
         raise Unfit(
@@ -69,7 +73,9 @@ def _from_polars(frame: pl.DataFrame) -> bytes:
         written = parquet(frame)
         back = pl.read_parquet(io.BytesIO(written))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
-        raise Unfit(f"a frame that Parquet does not hold ({type(error).__name__})") from None
+        raise Unfit(
+            f"a frame that Parquet does not hold ({type(error).__name__})"
+        ) from None
     if back.schema != frame.schema or not back.equals(frame):
         raise Unfit("a frame that Parquet does not hold; use simple types of columns")
     return written
@@ -84,5 +90,7 @@ def _from_pandas(value: Any) -> bytes:
         back = pd.read_parquet(io.BytesIO(buffer.getvalue()))
         pd.testing.assert_frame_equal(back, value)
     except (ValueError, TypeError, AssertionError, ImportError, ArithmeticError):
-        raise Unfit(f"a pandas frame that Parquet does not hold; {_PANDAS_HINT}") from None
+        raise Unfit(
+            f"a pandas frame that Parquet does not hold; {_PANDAS_HINT}"
+        ) from None
     return buffer.getvalue()

@@ -79,9 +79,7 @@ class Import:
         return found is value
 
 
-def written_import(
-    name: str, value: object, namespace: Namespace
-) -> Import | None:
+def written_import(name: str, value: object, namespace: Namespace) -> Import | None:
     """Return the import that the user wrote for a name, if it gives its live value.
 
     Args:

@@ -14,7 +14,6 @@ from streamlab.export import imports
 from streamlab.export.classes import find_class
 from streamlab.export.expressions import Evaluation, NotPure
 from streamlab.export.found import SourceMissing, find
-from streamlab.export.imports import Import
 from streamlab.export.names import run_at_definition
 from streamlab.export.namespace import Namespace, parsed
 from streamlab.export.objections import objections
@@ -63,16 +62,22 @@ class LocalModules:
         if path.suffix != ".py" or tree is None:
             self._refuse(module, "it is no Python text; install it as a package")
             return
-        self._check(module, text, tree)
+        self._check(module, tree)
         depth = module.count(".") + 1 + is_package
         target = module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
-        edits = [one for node in ast.walk(tree) for one in self._import(node, module, depth, is_package=is_package)]
+        edits = [
+            one
+            for node in ast.walk(tree)
+            for one in self._import(node, module, depth, is_package=is_package)
+        ]
         self.texts[target] = _edited(text, edits)
 
     def _refuse(self, module: str, why: str) -> None:
         self.problems.append(f"the local module {module}: {why}")
 
-    def _import(self, node: ast.AST, module: str, depth: int, *, is_package: bool) -> Iterator[_Edit]:
+    def _import(
+        self, node: ast.AST, module: str, depth: int, *, is_package: bool
+    ) -> Iterator[_Edit]:
         """Copy what a statement imports; yield how it has to change."""
         if isinstance(node, ast.ImportFrom) and node.level:
             package = module if is_package else module.rpartition(".")[0]
@@ -114,21 +119,24 @@ class LocalModules:
         hidden = "_" + alias.name.replace(".", "_")
         return f"{first}\nfrom {dots}{above} import {last} as {hidden}"
 
-    def _check(self, module: str, text: str, tree: ast.Module) -> None:
+    def _check(self, module: str, tree: ast.Module) -> None:
         """Note what a module holds that must not leave, or is not what lives."""
         for why in objections([tree]):
             self._refuse(module, why)
         live = sys.modules.get(module)
         path, _ = _place(module)
-        bound: dict[str, Any] = dict(vars(live)) if live is not None else {"__file__": str(path)}
+        bound: dict[str, Any] = (
+            dict(vars(live)) if live is not None else {"__file__": str(path)}
+        )
         namespace = Namespace(bound)
         provenance = Provenance(namespace)
         for node in run_at_definition(*tree.body):
             origin = provenance.machine(node, "")
             if origin is not None:
+                line = getattr(node, "lineno", 1)
                 self._refuse(
                     module,
-                    f"line {node.lineno}: reads {origin.source} when it is imported; "
+                    f"line {line}: reads {origin.source} when it is imported; "
                     "make it a parameter of a function",
                 )
                 break
@@ -141,6 +149,23 @@ def _changes(
     module: str, bound: dict[str, Any], tree: ast.Module, namespace: Namespace
 ) -> Iterator[str]:
     """Yield how a live module is not what its file says."""
+    yield from _replaced(module, bound, tree, namespace)
+    for name, several in namespace.bindings.items():
+        text = several[-1].assigned if len(several) == 1 else None
+        if text is None or name not in bound:
+            continue
+        try:
+            written = Evaluation(bound).of(text)
+        except NotPure:
+            continue
+        if not same(written, bound[name]):
+            yield f"{name} was changed after the import; change it in the file"
+
+
+def _replaced(
+    module: str, bound: dict[str, Any], tree: ast.Module, namespace: Namespace
+) -> Iterator[str]:
+    """Yield the functions and classes that are not those of the file."""
     functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     for name in sorted(functions & set(bound)):
         value = bound[name]
@@ -158,16 +183,6 @@ def _changes(
                 find_class(value, namespace)
             except SourceMissing as error:
                 yield f"{name}: {error}"
-    for name, several in namespace.bindings.items():
-        text = several[-1].assigned if len(several) == 1 else None
-        if text is None or name not in bound:
-            continue
-        try:
-            written = Evaluation(bound).of(text)
-        except NotPure:
-            continue
-        if not same(written, bound[name]):
-            yield f"{name} was changed after the import; change it in the file"
 
 
 def _place(module: str) -> tuple[Path | None, bool]:
@@ -192,6 +207,12 @@ def _edited(text: str, edits: list[_Edit]) -> str:
         first, last = node.lineno - 1, int(node.end_lineno or 0) - 1
         head = rows[first][: node.col_offset]
         tail = rows[last][node.end_col_offset or 0 :]
-        between = "; " if head.strip() or tail.strip().startswith(b";") else "\n" + head.decode()
-        rows[first : last + 1] = (head + new.replace("\n", between).encode() + tail).split(b"\n")
+        between = (
+            "; "
+            if head.strip() or tail.strip().startswith(b";")
+            else "\n" + head.decode()
+        )
+        rows[first : last + 1] = (
+            head + new.replace("\n", between).encode() + tail
+        ).split(b"\n")
     return b"\n".join(rows).decode()

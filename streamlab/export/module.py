@@ -1,13 +1,14 @@
 """The text of an exported module, in the form that ruff's formatter gives."""
 
 from __future__ import annotations
+
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from streamlab.export.capture import TABLES
+from streamlab.export.draft import TABLES
 from streamlab.export.imports import Import
 from streamlab.export.literals import WIDTH, literal
 from streamlab.export.pieces import Captured, Definition
@@ -42,9 +43,7 @@ class _Part:
     defines: bool
 
 
-def _parts(
-    captured: Captured, stems: Mapping[tuple[str, str], str]
-) -> Iterator[_Part]:
+def _parts(captured: Captured, stems: Mapping[tuple[str, str], str]) -> Iterator[_Part]:
     block: list[str] = []
     if stems or captured.frames:
         block.append(f'{TABLES} = Path(__file__).parent / "tables"')

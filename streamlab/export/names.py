@@ -11,8 +11,21 @@ from streamlab.export.bindings import root
 from streamlab.export.namespace import parsed
 
 _CHANGES = frozenset(
-    """add append clear discard extend insert pop popitem remove reverse setdefault
-    sort update""".split()
+    [
+        "add",
+        "append",
+        "clear",
+        "discard",
+        "extend",
+        "insert",
+        "pop",
+        "popitem",
+        "remove",
+        "reverse",
+        "setdefault",
+        "sort",
+        "update",
+    ]
 )
 _Callable = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -113,22 +126,24 @@ def _scopes(node: ast.AST) -> list[symtable.SymbolTable]:
 
 
 def _globals_of(scopes: Sequence[symtable.SymbolTable]) -> set[str]:
-    own = {name for name in scopes[0].get_identifiers()}
+    own = set(scopes[0].get_identifiers())
     inner = {
         symbol.get_name()
         for scope in scopes[1:]
         for symbol in scope.get_symbols()
-        if symbol.is_global() or (scope.get_type() == "class" and _is_shadow(scope, symbol))
+        if symbol.is_global() or (scope.get_type() == "class" and _is_shadow(symbol))
     }
     return own | inner
 
 
-def _is_shadow(scope: symtable.SymbolTable, symbol: symtable.Symbol) -> bool:
+def _is_shadow(symbol: symtable.Symbol) -> bool:
     """Return whether a class may read the global before it has a name of its own."""
     return symbol.is_referenced() and symbol.is_local()
 
 
-def _reads(node: ast.AST, *, deferred: bool, top: bool = False) -> Iterator[tuple[str, bool]]:
+def _reads(
+    node: ast.AST, *, deferred: bool, top: bool = False
+) -> Iterator[tuple[str, bool]]:
     """Yield the names that are read, with whether that is when a function runs."""
     if isinstance(node, ast.Name):
         if isinstance(node.ctx, ast.Load):
@@ -144,24 +159,30 @@ def _reads(node: ast.AST, *, deferred: bool, top: bool = False) -> Iterator[tupl
             yield from _reads(child, deferred=True)
         return
     if isinstance(node, ast.ClassDef) and top:
-        children: list[ast.AST] = [*node.bases, *node.keywords]
-        own: set[str] = set()
-        for child in children:
-            yield from _reads(child, deferred=deferred)
-        for statement in node.body:
-            for name, later in _reads(statement, deferred=deferred):
-                if later or name not in own:
-                    yield name, later
-            own |= {
-                part.id
-                for part in ast.walk(statement)
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
-            }
-            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                own.add(statement.name)
+        yield from _reads_of_class(node, deferred=deferred)
         return
     for child in ast.iter_child_nodes(node):
         yield from _reads(child, deferred=deferred)
+
+
+def _reads_of_class(
+    node: ast.ClassDef, *, deferred: bool
+) -> Iterator[tuple[str, bool]]:
+    """Yield what a class reads, but not the names that it has itself by then."""
+    own: set[str] = set()
+    for child in (*node.bases, *node.keywords):
+        yield from _reads(child, deferred=deferred)
+    for statement in node.body:
+        for name, later in _reads(statement, deferred=deferred):
+            if later or name not in own:
+                yield name, later
+        own |= {
+            part.id
+            for part in ast.walk(statement)
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+        }
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            own.add(statement.name)
 
 
 def _annotations(node: ast.AST) -> Iterator[ast.expr]:
@@ -180,7 +201,9 @@ def _annotated(annotation: ast.AST) -> Iterator[str]:
         tree = parsed(annotation.value) if isinstance(annotation.value, str) else None
         for statement in tree.body if tree is not None else ():
             yield from _annotated(statement)
-    elif isinstance(annotation, ast.Subscript) and _is_called(annotation.value, "Literal"):
+    elif isinstance(annotation, ast.Subscript) and _is_called(
+        annotation.value, "Literal"
+    ):
         yield from _loads(annotation.value)
     else:
         for child in ast.iter_child_nodes(annotation):

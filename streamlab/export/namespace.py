@@ -21,9 +21,47 @@ _RUNS_BODY = frozenset({"time", "capture", "prun", "transform"})
 """Cell magics that run their body as Python among the notebook's names."""
 
 _BINDS_NOTHING = frozenset(
-    """! HTML SVG autoreload bash cd cmd conda config env file history html javascript js
-    latex load_ext ls markdown matplotlib perl pip prun pwd pypy python python3
-    reload_ext ruby script set_env sh svg sx system timeit who whos writefile""".split()
+    [
+        "!",
+        "HTML",
+        "SVG",
+        "autoreload",
+        "bash",
+        "cd",
+        "cmd",
+        "conda",
+        "config",
+        "env",
+        "file",
+        "history",
+        "html",
+        "javascript",
+        "js",
+        "latex",
+        "load_ext",
+        "ls",
+        "markdown",
+        "matplotlib",
+        "perl",
+        "pip",
+        "prun",
+        "pwd",
+        "pypy",
+        "python",
+        "python3",
+        "reload_ext",
+        "ruby",
+        "script",
+        "set_env",
+        "sh",
+        "svg",
+        "sx",
+        "system",
+        "timeit",
+        "who",
+        "whos",
+        "writefile",
+    ]
 )
 _INJECTED = re.compile(r"#\s*(Injected-)?[Pp]arameters\s*$", re.MULTILINE)
 """How papermill begins the cell that it puts in."""

@@ -75,10 +75,18 @@ def _names(part: ast.AST) -> Iterator[tuple[int, str, ast.AST | None]]:
             if isinstance(key, ast.Constant) and isinstance(key.value, str):
                 yield key.lineno, key.value, value
     elif isinstance(part, ast.arguments):
-        plain = [*part.posonlyargs, *part.args]
-        pairs = zip(plain[len(plain) - len(part.defaults) :], part.defaults, strict=True)
-        for argument, default in [*pairs, *zip(part.kwonlyargs, part.kw_defaults, strict=True)]:
-            yield argument.lineno, argument.arg, default
+        yield from _defaults(part)
+
+
+def _defaults(part: ast.arguments) -> Iterator[tuple[int, str, ast.AST | None]]:
+    plain = [*part.posonlyargs, *part.args]
+    last = plain[len(plain) - len(part.defaults) :]
+    pairs = [
+        *zip(last, part.defaults, strict=True),
+        *zip(part.kwonlyargs, part.kw_defaults, strict=True),
+    ]
+    for argument, default in pairs:
+        yield argument.lineno, argument.arg, default
 
 
 def _reads_file(call: ast.Call) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 
 
 def ordered(
-    names: Sequence[str], early: Mapping[str, Sequence[str]], late: Mapping[str, Sequence[str]]
+    names: Sequence[str],
+    early: Mapping[str, Sequence[str]],
+    late: Mapping[str, Sequence[str]],
 ) -> list[str]:
     """Return names so that each comes after those that it needs.
 

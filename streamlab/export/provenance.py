@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
 from types import ModuleType
 
@@ -51,18 +52,75 @@ _MACHINE = {
 """Dotted name → what a value of it came from."""
 
 _PURE = frozenset(
-    """abs all any ascii bin bool bytes chr complex dict divmod enumerate filter float
-    format frozenset hex int isinstance len list map max min oct ord pow print range
-    repr reversed round set slice sorted str sum tuple type zip display""".split()
+    [
+        "abs",
+        "all",
+        "any",
+        "ascii",
+        "bin",
+        "bool",
+        "bytes",
+        "chr",
+        "complex",
+        "dict",
+        "divmod",
+        "enumerate",
+        "filter",
+        "float",
+        "format",
+        "frozenset",
+        "hex",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "map",
+        "max",
+        "min",
+        "oct",
+        "ord",
+        "pow",
+        "print",
+        "range",
+        "repr",
+        "reversed",
+        "round",
+        "set",
+        "slice",
+        "sorted",
+        "str",
+        "sum",
+        "tuple",
+        "type",
+        "zip",
+        "display",
+    ]
 )
 _PURE_MODULES = frozenset(
-    """collections datetime decimal enum fractions functools itertools math operator re
-    statistics string typing zoneinfo polars numpy pandas""".split()
+    [
+        "collections",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "itertools",
+        "math",
+        "operator",
+        "re",
+        "statistics",
+        "string",
+        "typing",
+        "zoneinfo",
+        "polars",
+        "numpy",
+        "pandas",
+    ]
 )
 _CLOCKS = frozenset({"now", "today", "utcnow", "random", "default_rng"})
 _PURE_METHODS = frozenset(
     name
-    for kind in (str, bytes, list, dict, set, tuple, int, float)
+    for kind in (str, bytes, list, dict, set, tuple, int, float, datetime, timedelta)
     for name in vars(kind)
     if not name.startswith("_")
 )
@@ -99,10 +157,14 @@ UNKNOWN = Origin("somewhere that no cell tells", "", "")
 
 
 class Provenance:
-    """The origins of the names of one namespace."""
+    """The origins of the names of one namespace.
+
+    Attributes:
+        namespace: The namespace.
+    """
 
     def __init__(self, namespace: Namespace) -> None:
-        self._namespace = namespace
+        self.namespace = namespace
         self._known: dict[str, tuple[Origin, ...]] = {}
 
     def of_name(self, name: str) -> tuple[Origin, ...]:
@@ -123,8 +185,8 @@ class Provenance:
         return next((one for one in self.of(node, where) if one.source), None)
 
     def _of_name(self, name: str) -> Iterator[Origin]:
-        known = self._namespace.bindings.get(name, ())
-        if self._namespace.is_clouded(name):
+        known = self.namespace.bindings.get(name, ())
+        if self.namespace.is_clouded(name):
             yield UNKNOWN
         for binding in known:
             for value in binding.values:
@@ -144,7 +206,7 @@ class Provenance:
         if isinstance(node, ast.Name):
             yield from self.of_name(node.id)
         elif isinstance(node, ast.Call):
-            yield from self._of_call(node, dotted, where)
+            yield from self._of_call(node, where)
         elif isinstance(node, ast.Lambda):
             return  # runs later, if at all
         elif isinstance(node, ast.Await | ast.Yield | ast.YieldFrom):
@@ -153,7 +215,12 @@ class Provenance:
             for child in ast.iter_child_nodes(node):
                 yield from self._of(child, where)
 
-    def _of_call(self, call: ast.Call, dotted: str, where: str) -> Iterator[Origin]:
+    def _of_call(self, call: ast.Call, where: str) -> Iterator[Origin]:
+        dotted = self.dotted(call.func)
+        source = _machine(dotted)
+        if source:
+            yield Origin(source, dotted, where)
+            return
         method = dotted.rpartition(".")[2]
         if not dotted and isinstance(call.func, ast.Attribute):
             method = call.func.attr
@@ -178,7 +245,7 @@ class Provenance:
 
     def _definitions(self, function: ast.expr) -> Iterator[Binding]:
         if isinstance(function, ast.Name):
-            for one in self._namespace.bindings.get(function.id, ()):
+            for one in self.namespace.bindings.get(function.id, ()):
                 if isinstance(one.statement, ast.FunctionDef | ast.ClassDef):
                     yield one
 
@@ -204,10 +271,10 @@ class Provenance:
     def _imported(self) -> Mapping[str, str]:
         """Return name → dotted name of what an import or the live value gives it."""
         found: dict[str, str] = {}
-        for name, value in self._namespace.bound.items():
+        for name, value in self.namespace.bound.items():
             if isinstance(value, ModuleType):
                 found[name] = value.__name__
-        for cell in self._namespace.cells:
+        for cell in self.namespace.cells:
             for node in ast.walk(cell.tree):
                 if isinstance(node, ast.Import):
                     for alias in node.names:

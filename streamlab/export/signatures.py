@@ -31,7 +31,9 @@ def defaults(
             yield one.arg, default, named[one.arg]
 
 
-def edit(default: ast.expr, value: Any, namespace: Namespace, writer: Writer) -> list[Edit]:
+def edit(
+    default: ast.expr, value: Any, namespace: Namespace, writer: Writer
+) -> list[Edit]:
     """Return how a default's text has to change to give its live value.
 
     A default was computed when the function was defined; the constant that it names

@@ -17,8 +17,8 @@ def unfit(value: object) -> str:
     kind = type(value)
     if hasattr(value, "close") or kind.__module__ in {"_thread", "threading"}:
         return (
-            f"an open {kind.__name__}, which belongs to this process; open it inside of "
-            "the function"
+            f"an open {kind.__name__}, which belongs to this process; open it inside "
+            "of the function"
         )
     if isinstance(value, Callable):  # type: ignore[arg-type]  # an ABC
         return f"an object of {kind.__name__} that is called; write a function with def"
@@ -29,7 +29,10 @@ _SENTENCES: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (ModuleType, "a module that nothing installs; put its file beside the notebook"),
     (pl.Expr, "a polars expression; write it inside of the function"),
     (type, "a class that no cell and no module defines; write it with class"),
-    (BuiltinFunctionType, "a method that was bound to a name; call it by its full name"),
+    (
+        BuiltinFunctionType,
+        "a method that was bound to a name; call it by its full name",
+    ),
     (MethodType, "a method of an object; write a function with def"),
     (Generator, "a generator, which can be read once; make it inside of the function"),
     (CoroutineType, "a coroutine; write a function with def"),

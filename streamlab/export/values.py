@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
+import datetime as dt
 import decimal
 import enum
 import fractions
@@ -23,11 +23,11 @@ import polars as pl
 
 from streamlab.export import literals
 
-_DATES = (datetime.date, datetime.datetime, datetime.time, datetime.timedelta)
+_DATES = (dt.date, dt.datetime, dt.time, dt.timedelta)
 _EQUAL = (
     *(*_DATES, uuid.UUID, fractions.Fraction, range, complex, pathlib.PosixPath),
     *(pathlib.PurePosixPath, pathlib.WindowsPath, pathlib.PureWindowsPath),
-    *(GenericAlias, UnionType, datetime.timezone, pl.Schema),
+    *(GenericAlias, UnionType, dt.timezone, pl.Schema),
     type(typing.Optional[int]),  # noqa: UP045 -- this very class
     type(typing.List[int]),  # noqa: UP006 -- the same
 )
@@ -38,7 +38,7 @@ class Unwritable(Exception):
     """A value that no text gives back; the text says why."""
 
 
-def same(one: Any, other: Any) -> bool:  # noqa: PLR0911 -- a kind each
+def same(one: Any, other: Any) -> bool:  # noqa: C901, PLR0911 -- a kind each
     """Return whether two values are the same to whoever uses them."""
     if one is other:
         return True
@@ -54,8 +54,7 @@ def same(one: Any, other: Any) -> bool:  # noqa: PLR0911 -- a kind each
         left, right = _parts(one), _parts(other)
         return len(left) == len(right) and all(map(same, left, right))
     if isinstance(one, functools.partial):
-        left, right = (one.func, one.args, one.keywords), (other.func, other.args, other.keywords)
-        return all(map(same, left, right))
+        return all(map(same, _partial(one), _partial(other)))
     if isinstance(one, pl.Expr):
         return bool(one.meta.eq(other))
     if isinstance(one, decimal.Decimal | float | zoneinfo.ZoneInfo):
@@ -66,7 +65,13 @@ def same(one: Any, other: Any) -> bool:  # noqa: PLR0911 -- a kind each
         return repr(vars_of(one)) == repr(vars_of(other))
     if isinstance(one, type):
         return is_named_tuple(one) and _shape(one) == _shape(other)
-    return (type(one) in {*_EQUAL, frozenset, set} or is_dtype(one)) and bool(one == other)
+    return (type(one) in {*_EQUAL, frozenset, set} or is_dtype(one)) and bool(
+        one == other
+    )
+
+
+def _partial(one: functools.partial[Any]) -> list[Any]:
+    return [one.func, one.args, one.keywords]
 
 
 def _pair(key: object) -> tuple[str, object]:
@@ -85,7 +90,13 @@ def _shape(kind: Any) -> object:
 
 def vars_of(one: Any) -> tuple[object, ...]:
     """Return what a type variable or a new type is made of."""
-    names = "__name__ __bound__ __constraints__ __covariant__ __supertype__".split()
+    names = [
+        "__name__",
+        "__bound__",
+        "__constraints__",
+        "__covariant__",
+        "__supertype__",
+    ]
     return tuple(getattr(one, name, None) for name in names)
 
 
@@ -104,7 +115,9 @@ def is_dtype(value: object) -> bool:
 
 def is_named_tuple(kind: object) -> bool:
     """Return whether a value is a class of named tuples."""
-    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return (
+        isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+    )
 
 
 def is_plain_record(kind: object) -> bool:
@@ -182,9 +195,14 @@ class Writer:
         if kind in {decimal.Decimal, fractions.Fraction, uuid.UUID}:
             return f"{self._reference(kind)}({literals.literal(str(value))})"
         if kind is re.Pattern:
-            flags = value.flags & ~re.UNICODE if isinstance(value.pattern, str) else value.flags
+            flags = (
+                value.flags & ~re.UNICODE
+                if isinstance(value.pattern, str)
+                else value.flags
+            )
             tail = f", flags={flags}" if flags else ""
-            return f"{self._reference(re)}.compile({literals.literal(value.pattern)}{tail})"
+            pattern = literals.literal(value.pattern)
+            return f"{self._reference(re)}.compile({pattern}{tail})"
         if isinstance(value, enum.Enum):
             return f"{self._reference(kind)}.{value.name}"
         if is_dtype(value):
@@ -216,7 +234,9 @@ class Writer:
         names = getattr(value, "_fields", None) or [
             one.name for one in dataclasses.fields(value)
         ]
-        words = [f"{n}={self.text(v)}" for n, v in zip(names, _parts(value), strict=True)]
+        words = [
+            f"{n}={self.text(v)}" for n, v in zip(names, _parts(value), strict=True)
+        ]
         return f"{self._reference(type(value))}({', '.join(words)})"
 
 

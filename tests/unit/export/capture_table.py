@@ -31,7 +31,7 @@ def _outcome(case: Case) -> str:
         return f"refused: *{case.refused}*".replace("|", "\\|")
     shown = "`, `".join(
         line.strip().replace("|", "\\|")
-        for text in case.carries
+        for text in case.texts("carries")
         for line in text.rstrip("\n").split("\n")[:2]
         if line.strip()
     )
