@@ -103,19 +103,28 @@ def _bound(statement: ast.stmt) -> Iterator[_Bound]:
         yield statement.name, [], ""
         yield from _by_function(statement)
         return
-    if isinstance(statement, ast.With | ast.AsyncWith):
-        for item in statement.items:
-            if item.optional_vars is not None:
-                for name, values, _ in _target(item.optional_vars, item.context_expr):
-                    yield name, values, "computed"
-    elif isinstance(statement, ast.Import | ast.ImportFrom):
+    if isinstance(statement, ast.Import | ast.ImportFrom):
         for alias in statement.names:
             yield alias.asname or alias.name.partition(".")[0], [], ""
     elif isinstance(statement, ast.Match):
         yield from _captured(statement)
     else:
+        yield from _entered(statement)
         yield from _assigned(statement)
     yield from _inside(statement)
+
+
+def _entered(statement: ast.stmt) -> Iterator[_Bound]:
+    """Yield what ``with … as`` and ``except … as`` bind."""
+    if isinstance(statement, ast.With | ast.AsyncWith):
+        for item in statement.items:
+            if item.optional_vars is not None:
+                for name, values, _ in _target(item.optional_vars, item.context_expr):
+                    yield name, values, "computed"
+    elif isinstance(statement, ast.Try | ast.TryStar):
+        for handler in statement.handlers:
+            if handler.name and handler.type is not None:
+                yield handler.name, [handler.type], "computed"
 
 
 def _assigned(statement: ast.stmt) -> Iterator[_Bound]:

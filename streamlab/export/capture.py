@@ -33,6 +33,8 @@ def capture(transforms: Sequence[Transform[Any, Any]]) -> Captured:
     """Follow the transforms of a pipeline to everything they need."""
     capturing = _Capturing()
     for one in transforms:
+        capturing.draft.files |= {*one.tables, *(f"{one.name}_{n}" for n in one.tables)}
+    for one in transforms:
         capturing.transform(one)
     return capturing.draft.captured()
 
@@ -136,8 +138,10 @@ class _Capturing:
                 self._draft.modules.add(inner)
         if imported.member or imported.alias != imported.package:
             return
-        for dotted in names.submodules(user.nodes, imported.alias):
-            if imports.is_submodule(dotted):
+        read = names.submodules(user.nodes, imported.alias)
+        read = [dotted for dotted in read if imports.is_submodule(dotted)]
+        for dotted in read:
+            if not any(other.startswith(f"{dotted}.") for other in read):
                 alias = "" if imported.local else imported.alias
                 self._draft.imports.add(Import(dotted, "", alias, imported.local))
                 if imported.local:
@@ -179,7 +183,7 @@ class _Capturing:
     def _frame(self, name: str, value: object, user: User) -> None:
         namespace = user.namespace
         provenance = self._draft.around(namespace.bound)
-        origins = [one for one in provenance.of_name(name) if one.source and one.call]
+        origins = [one for one in provenance.of_name(name) if one.source and one.by]
         if origins:
             self._draft.refuse(name, user, f"a frame with a value that {origins[0]}")
             return
@@ -187,12 +191,13 @@ class _Capturing:
         try:
             content = frames.content(value)
             package = "pandas" if frames.is_pandas(value) else "polars"
-            module = self._draft.writer(user, name)._reference(sys.modules[package])  # noqa: SLF001
+            module = self._draft.writer(user, name).reference(sys.modules[package])
         except (frames.Unfit, Unwritable) as error:
             self._draft.refuse(name, user, error)
             return
-        read = frames.reader(value, module, f'{TABLES} / "{name}.parquet"')
-        frame = Frame(name, f"{name} = {read}", content)
+        stem = f"{name}_frame" if name in self._draft.files else name
+        read = frames.reader(value, module, f'{TABLES} / "{stem}.parquet"')
+        frame = Frame(name, f"{name} = {read}", f"{stem}.parquet", content)
         self._draft.add(name, frame, constants.where(name, namespace))
 
 

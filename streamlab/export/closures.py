@@ -65,12 +65,11 @@ def require_decorators(
                 raise SourceMissing(message)
 
 
-def factory_call(found: Found, namespace: Namespace, writer: Writer) -> str:
+def factory_call(found: Found, writer: Writer) -> str:
     """Return the call of a function's factory that makes it again.
 
     Args:
         found: The inner function.
-        namespace: Its globals.
         writer: Writes the values of the variables that it closes over.
 
     Raises:
@@ -78,7 +77,7 @@ def factory_call(found: Found, namespace: Namespace, writer: Writer) -> str:
         Unwritable: A value cannot be written.
     """
     function, factory = unwrapped(found.value), found.around
-    live = namespace.bound.get(factory.name) if factory is not None else None
+    live = function.__globals__.get(factory.name) if factory is not None else None
     variables = ", ".join(repr(one) for one in function.__code__.co_freevars)
     message = (
         f"uses {variables} of the function around it, which does more than return "
@@ -101,7 +100,8 @@ def factory_call(found: Found, namespace: Namespace, writer: Writer) -> str:
         raise SourceMissing(message)
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     enclosed = {name: cell.cell_contents for name, cell in cells}
-    return f"{factory.name}({_arguments(live, factory, enclosed, writer)})"
+    words = _arguments(live, factory, enclosed, writer)
+    return f"{writer.reference(live)}({words})"
 
 
 def _arguments(

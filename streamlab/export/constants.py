@@ -101,14 +101,14 @@ def provenance_objection(
     date) belongs to this machine and this moment, although it is a plain text now.
     """
     last = namespace.last(name)
-    if last is None:
-        return str(UNKNOWN)
-    if written is None:
+    if written is None or last is None:
         origins = list(provenance.of_name(name))
     else:
         nodes = written.nodes
         origins = [one for node in nodes for one in provenance.of(node, last.where)]
         origins = [one for one in origins if one.source]
+    if last is None:
+        origins = [*origins, UNKNOWN]
     if origins:
         return str(origins[0])
     if written is None and not _is_told(value, namespace.bindings[name]):

@@ -5,16 +5,18 @@ import __future__
 
 import ast
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
-from streamlab.export import closures, constants, names, signatures
+from streamlab.export import closures, constants, imports, names, signatures
 from streamlab.export.classes import find_class, own_methods
 from streamlab.export.draft import Draft, User
 from streamlab.export.found import Found, SourceMissing, find
 from streamlab.export.namespace import Namespace
 from streamlab.export.objections import objections
 from streamlab.export.pieces import Constant, Definition
+from streamlab.export.provenance import called
 from streamlab.export.values import Unwritable
 from streamlab.transforms.transform import Transform, transform
 
@@ -42,20 +44,38 @@ class Definitions:
         around, plain = closures.layers(value, name, namespace)
         user = User(name, "", namespace)
         try:
-            found = find(plain, namespace)
-            user = self._user(name, found, namespace)
+            own = self._own(plain, namespace)
+            found = find(plain, own)
             if found.value.__closure__:  # type: ignore[union-attr]  # a function
+                user = replace(self._user(name, found, own), namespace=namespace)
                 self._closure(found, name, user)
                 return
+            namespace = own
+            user = self._user(name, found, namespace)
             kept = [
                 one for one in found.decorators if not _is_transform(one, namespace)
             ]
             closures.require_decorators(found, around, kept, namespace)
-            _require_name(found, name, around)
+            _require_shape(found, name, kept, around)
             self._define(found, name, kept, user, owner)
             self._implementations(value, name, namespace)
         except (SourceMissing, Unwritable) as error:
             self._draft.problems.append(f"{user}: {error}")
+
+    def _own(self, plain: Any, namespace: Namespace) -> Namespace:
+        """Return the globals of a function: ``%run`` gives a script its own.
+
+        Raises:
+            SourceMissing: It is of an installed package, whose text is not copied.
+        """
+        bound = getattr(plain, "__globals__", namespace.bound)
+        if bound is namespace.bound:
+            return namespace
+        module = str(bound.get("__name__", ""))
+        if imports.is_installed(module):
+            message = f"it was made by {module}; make it inside of the function"
+            raise SourceMissing(message)
+        return self._draft.around(bound).namespace
 
     def class_(self, kind: type, name: str, user: User) -> None:
         """Capture a class; ``user`` needs it."""
@@ -156,11 +176,9 @@ class Definitions:
         provenance = self._draft.around(user.namespace.bound)
         factory = found.around.name if found.around is not None else ""
         for origin in provenance.of_name(name):
-            if origin.source or origin.call != factory:
+            if origin.source or origin.by != called(factory):
                 raise SourceMissing(f"a value that it closes over {origin}")
-        text = closures.factory_call(
-            found, user.namespace, self._draft.writer(user, name)
-        )
+        text = closures.factory_call(found, self._draft.writer(user, name))
         for variable, cell in zip(
             found.value.__code__.co_freevars,  # type: ignore[union-attr]  # a function
             found.value.__closure__ or (),  # type: ignore[union-attr]  # the same
@@ -169,9 +187,9 @@ class Definitions:
             why = constants.objection(variable, cell.cell_contents)
             if why:
                 raise SourceMissing(f"its variable {variable} {why}")
-        self._draft.needs(name, early=[factory])
-        self._draft.add(name, Constant(name, f"{name} = {text}"), user.where)
-        self._draft.follow(factory, user)
+        self._draft.add(
+            name, Constant(name, f"{name} = {text}", found.value), user.where
+        )
 
     def _implementations(self, value: Any, name: str, namespace: Namespace) -> None:
         """Capture what was registered with a ``functools.singledispatch``."""
@@ -199,15 +217,24 @@ class Definitions:
             self._define(found, own, found.decorators, user, None, key)
 
 
-def _require_name(found: Found, name: str, around: Sequence[Any]) -> None:
-    """Refuse a decorated function under another name: it cannot be defined so.
+def _require_shape(
+    found: Found, name: str, kept: Sequence[ast.expr], around: Sequence[Any]
+) -> None:
+    """Refuse a function that its text does not make.
 
     Raises:
-        SourceMissing: Its ``def`` has another name.
+        SourceMissing: It is decorated and has another name, has attributes, or is a
+            transform and has decorators above that.
     """
     own = getattr(found.node, "name", name)
     if around and own != name:
         message = f"another name of the decorated function {own}; use that one"
+        raise SourceMissing(message)
+    if vars(found.value) and not kept:
+        message = "values were set on it as attributes; make them constants"
+        raise SourceMissing(message)
+    if len(kept) < len(found.decorators) and found.decorators[0] in kept:
+        message = "a decorator stands above @sl.transform; write it below"
         raise SourceMissing(message)
 
 

@@ -22,6 +22,9 @@ TABLES = "TABLES"
 """Name of the constant that says where the package's tables are."""
 
 
+_RESERVED = "the package's module has this name for itself; give yours another"
+
+
 @dataclass(frozen=True)
 class User:
     """Who needs a name: a definition, and the names around it.
@@ -55,6 +58,7 @@ class Draft:
         problems: What cannot be carried.
         modules: The local modules that are copied.
         future: Whether annotations are not evaluated.
+        files: Names that files of declared tables may get.
     """
 
     def __init__(self, follow: Callable[[str, User], None]) -> None:
@@ -64,6 +68,7 @@ class Draft:
         self.problems: list[str] = []
         self.modules = LocalModules()
         self.future = False
+        self.files: set[str] = set()
         self._pieces: dict[str, Piece] = {}
         self._early: dict[str, list[str]] = {}
         self._late: dict[str, list[str]] = {}
@@ -73,7 +78,9 @@ class Draft:
 
     def with_tables(self) -> None:
         """Have the module know where its tables are."""
-        self.bound |= {TABLES: TABLES, "Path": Path}
+        for name, value in ((TABLES, TABLES), ("Path", Path)):
+            if self.bound.setdefault(name, value) is not value:
+                self.problems.append(f"{name}: {_RESERVED}")
         self.imports.add(Import("pathlib", "Path", "Path"))
 
     def around(self, bound: Any) -> Provenance:
@@ -105,7 +112,7 @@ class Draft:
             own = name in {TABLES, "sl", "Path"} and name not in self._seen
             why = "the name stands for two things; rename one of them"
             if own:
-                why = "the package's module has the name for itself; give another"
+                why = _RESERVED
             self.refuse(name, user, why)
         first = name not in self._seen
         self._seen.add(name)
@@ -146,7 +153,10 @@ class Draft:
             pieces=tuple(self._pieces[name] for name in order),
             modules=dict(sorted(self.modules.texts.items())),
             packages=frozenset(packages),
-            taken=tuple(Taken(n, self._taken[n]) for n in order if self._taken[n]),
+            taken=(
+                *(Taken(n, self._taken[n]) for n in order if self._taken[n]),
+                *(Taken(n, f"{n.replace('.', '/')}.py") for n in self.modules.taken),
+            ),
             future=self.future,
             problems=tuple(dict.fromkeys(problems)),
         )

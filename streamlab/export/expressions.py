@@ -254,8 +254,9 @@ def _is_expression(value: object) -> bool:
 
 def _operand(value: Any) -> Any:
     """Return a value whose operators are known to do nothing else."""
+    kinds = (*_GENERIC, enum.Flag)
     _require(
-        _is_expression(value) or values.is_plain(value) or isinstance(value, _GENERIC)
+        _is_expression(value) or values.is_plain(value) or isinstance(value, kinds)
     )
     return value
 

@@ -121,9 +121,16 @@ class Found:
             )
         body = self.segment(node.body)
         if "\n" in body:
-            inner = textwrap.indent(textwrap.dedent(body), " " * 8)
+            first, _, rest = body.partition("\n")
+            inner = textwrap.indent(f"{first}\n{textwrap.dedent(rest)}", " " * 8)
             body = f"(\n{inner}\n    )"
-        return f"def {name}({arguments}):\n    return {body}"
+        text = f"def {name}({arguments}):\n    return {body}"
+        tree = parsed(text)
+        returned = tree.body[0].body[0] if tree is not None else None  # type: ignore[attr-defined]  # of a def
+        if ast.dump(getattr(returned, "value", node)) != ast.dump(node.body):
+            message = "a lambda over several lines; write it as a function with def"
+            raise SourceMissing(message)
+        return text
 
 
 def find(function: Callable[..., Any], namespace: Namespace) -> Found:

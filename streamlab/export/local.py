@@ -91,11 +91,17 @@ class LocalModules:
                 listed = ", ".join(ast.unparse(alias) for alias in node.names)
                 yield node, f"from {'.' * depth}{node.module} import {listed}"
             else:
-                self.packages.add(node.module.partition(".")[0])
+                self._installed(module, node.module)
         elif isinstance(node, ast.Import):
-            lines = [self._plain(alias, depth) for alias in node.names]
+            lines = [self._plain(alias, module, depth) for alias in node.names]
             if any(imports.is_local(alias.name) for alias in node.names):
                 yield node, "\n".join(lines)
+
+    def _installed(self, module: str, imported: str) -> None:
+        package = imported.partition(".")[0]
+        if package in imports.NOTEBOOK_ONLY:
+            self._refuse(module, f"{package} works only in a notebook; take it out")
+        self.packages.add(package)
 
     def _members(self, base: str, node: ast.ImportFrom) -> None:
         self.add(base)
@@ -103,9 +109,9 @@ class LocalModules:
             if _place(f"{base}.{alias.name}")[0] is not None:
                 self.add(f"{base}.{alias.name}")
 
-    def _plain(self, alias: ast.alias, depth: int) -> str:
+    def _plain(self, alias: ast.alias, module: str, depth: int) -> str:
         if not imports.is_local(alias.name):
-            self.packages.add(alias.name.partition(".")[0])
+            self._installed(module, alias.name)
             return f"import {ast.unparse(alias)}"
         self.add(alias.name)
         above, _, last = alias.name.rpartition(".")

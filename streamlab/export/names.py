@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import symtable
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def needs(
         node: The definition, which stands at the top level.
         decorators: Those of its decorators that are kept.
     """
-    scopes = _scopes(node)
+    scopes = _scopes(_decorated(node, decorators))
     free = _globals_of(scopes)
     early: list[str] = [name for one in decorators for name in _loads(one)]
     late: list[str] = []
@@ -112,6 +113,15 @@ def submodules(nodes: Sequence[ast.AST], name: str) -> list[str]:
         and (text := ast.unparse(part)).startswith(f"{name}.")
     ]
     return sorted(set(dotted))
+
+
+def _decorated(node: ast.AST, decorators: Sequence[ast.expr]) -> ast.AST:
+    """Return a definition with the decorators that are kept, and no others."""
+    if isinstance(node, ast.Lambda):
+        return node
+    kept = copy.copy(node)
+    kept.decorator_list = list(decorators)  # type: ignore[attr-defined]  # of a definition
+    return kept
 
 
 def _scopes(node: ast.AST) -> list[symtable.SymbolTable]:

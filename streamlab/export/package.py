@@ -17,7 +17,7 @@ from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
 from streamlab.export import destination, imports, secrets
 from streamlab.export.capture import capture
 from streamlab.export.module import text_of
-from streamlab.export.pieces import Captured
+from streamlab.export.pieces import Captured, Taken
 from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
@@ -47,6 +47,7 @@ class Exported:
         files: Its files, relative to the folder.
         rows_in: Events of the sample.
         rows_out: Rows that they give.
+        taken: Where each piece of the module was taken from: ``In[3]``, or a file.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Exported:
     files: tuple[str, ...]
     rows_in: int
     rows_out: int
+    taken: tuple[Taken, ...] = ()
 
     @property
     def pipeline_file(self) -> Path:
@@ -63,9 +65,11 @@ class Exported:
     def __str__(self) -> str:
         """Return what was written and what to do with it."""
         listed = "\n".join(f"  {name}" for name in self.files)
+        taken = ", ".join(map(str, self.taken))
         return (
             f"wrote {self.folder}: {self.rows_in:,} sample events give "
             f"{self.rows_out:,} rows\n{listed}\n"
+            f"took {taken}; edits that were not run are not in it\n"
             f"install it:  pip install --find-links dist/ {self.folder}\n"
             f"verify it:   streamlab verify {self.folder}"
         )
@@ -124,7 +128,8 @@ def write(
         _require_small(made / SAMPLE)
         files = destination.replaced(made, target, overwrite=overwrite)
     rows_in, rows_out = sample.frame.height, expected.height
-    return Exported(pipeline.name, target, files, rows_in, rows_out)
+    taken = parts.captured.taken
+    return Exported(pipeline.name, target, files, rows_in, rows_out, taken)
 
 
 @dataclass(frozen=True)

@@ -49,17 +49,14 @@ class Frame:
     Attributes:
         name: The name.
         text: The statement that reads it.
+        file: Name of its file, among the package's tables.
         content: The file, Parquet.
     """
 
     name: str
     text: str
+    file: str
     content: bytes = field(repr=False)
-
-    @property
-    def file(self) -> str:
-        """Return the file's name."""
-        return f"{self.name}.parquet"
 
 
 Piece = Constant | Definition | Frame
@@ -109,6 +106,11 @@ class Captured:
     def constants(self) -> tuple[Constant, ...]:
         """Return the constants."""
         return tuple(one for one in self.pieces if isinstance(one, Constant))
+
+    @property
+    def values(self) -> Mapping[str, object]:
+        """Return name → live value of the constants."""
+        return {one.name: one.value for one in self.constants}
 
     @property
     def definitions(self) -> tuple[Definition, ...]:

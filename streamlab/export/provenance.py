@@ -7,6 +7,7 @@ was taken from the environment stays refused under every name that it was given.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from functools import cached_property
 from types import ModuleType
 
 from streamlab.export.bindings import Binding
+from streamlab.export.imports import is_local
 from streamlab.export.namespace import Namespace
 
 _MACHINE = {
@@ -132,25 +134,29 @@ class Origin:
     """A place outside of the notebook that a value came from.
 
     Attributes:
-        source: The place in words; "" if a call computed it.
-        call: Name of what was called.
+        source: The place in words; "" if Python code computed it.
+        by: What computed it, or the dotted name that was read.
         where: ``In[3]``, or a file.
     """
 
     source: str
-    call: str
+    by: str
     where: str
 
     def __str__(self) -> str:
         """Return a sentence's end: why the value is not carried, and what to do."""
         place = f" ({self.where})" if self.where else ""
-        if self.source == "":
-            called = f"a call of {self.call}" if self.call else "a statement"
+        if not self.source:
             return (
-                f"was computed by {called}{place}; write its value, or compute it in "
+                f"was computed by {self.by}{place}; write its value, or compute it in "
                 "the function"
             )
         return f"came from {self.source}{place}; make it a parameter"
+
+
+def called(name: str) -> str:
+    """Return what a call of something is called in a sentence."""
+    return f"a call of {name}"
 
 
 UNKNOWN = Origin("somewhere that no cell tells", "", "")
@@ -195,7 +201,7 @@ class Provenance:
                     origins = (one for one in origins if one.source)
                 yield from origins
             if binding.computed:
-                yield Origin("", binding.computed, binding.where)
+                yield Origin("", called(binding.computed), binding.where)
 
     def _of(self, node: ast.AST, where: str) -> Iterator[Origin]:
         dotted = self.dotted(node)
@@ -203,6 +209,7 @@ class Provenance:
         if source:
             yield Origin(source, dotted, where)
             return
+        yield from self._of_module(dotted, where)
         if isinstance(node, ast.Name):
             yield from self.of_name(node.id)
         elif isinstance(node, ast.Call):
@@ -215,6 +222,28 @@ class Provenance:
             for child in ast.iter_child_nodes(node):
                 yield from self._of(child, where)
 
+    def _of_module(self, dotted: str, where: str) -> Iterator[Origin]:
+        """Yield the origins of a value that a module holds."""
+        package, dot, _ = dotted.partition(".")
+        if not dot or package in _PURE_MODULES or package in self.namespace.bindings:
+            known = self.namespace.bound.get(package)
+            if not dot or package in _PURE_MODULES or not isinstance(known, ModuleType):
+                return
+        name, holder = dotted, None
+        while holder is None and "." in name:
+            name = name.rpartition(".")[0]
+            holder = sys.modules.get(name)
+        if holder is None:
+            return
+        member = dotted[len(name) + 1 :].partition(".")[0]
+        value = vars(holder).get(member)
+        if callable(value) or isinstance(value, ModuleType):
+            return
+        if is_local(name):
+            yield from Provenance(Namespace(vars(holder))).of_name(member)
+        else:
+            yield Origin("", dotted, where)
+
     def _of_call(self, call: ast.Call, where: str) -> Iterator[Origin]:
         dotted = self.dotted(call.func)
         source = _machine(dotted)
@@ -226,7 +255,7 @@ class Provenance:
             method = call.func.attr
         reads = method.startswith(_READERS)
         if not self._is_pure(dotted, method) or reads or method in _CLOCKS:
-            yield Origin("", method or "a function", where)
+            yield Origin("", called(method or "a function"), where)
         for definition in self._definitions(call.func):
             yield from (one for one in self._of_body(definition) if one.source)
         if isinstance(call.func, ast.Attribute):

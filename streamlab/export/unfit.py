@@ -15,6 +15,8 @@ def unfit(value: object) -> str:
         if isinstance(value, kinds):
             return sentence
     kind = type(value)
+    if kind.__module__.partition(".")[0] == "numpy":
+        return "a value of numpy; make it a number or a list: .tolist()"
     if hasattr(value, "close") or kind.__module__ in {"_thread", "threading"}:
         return (
             f"an open {kind.__name__}, which belongs to this process; open it inside "

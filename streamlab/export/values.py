@@ -22,6 +22,7 @@ from typing import Any
 import polars as pl
 
 from streamlab.export import literals
+from streamlab.export.unfit import unfit
 
 _DATES = (dt.date, dt.datetime, dt.time, dt.timedelta)
 _EQUAL = (
@@ -154,7 +155,7 @@ class Writer:
     """
 
     def __init__(self, reference: Callable[[object], str]) -> None:
-        self._reference = reference
+        self.reference = reference
 
     def text(self, value: Any, used: int = 0) -> str:
         """Return an expression that gives the value.
@@ -191,9 +192,9 @@ class Writer:
         if kind in _DATES:
             return self._date(value)
         if isinstance(value, pathlib.PurePath):
-            return f"{self._reference(pathlib.Path)}({literals.literal(str(value))})"
+            return f"{self.reference(pathlib.Path)}({literals.literal(str(value))})"
         if kind in {decimal.Decimal, fractions.Fraction, uuid.UUID}:
-            return f"{self._reference(kind)}({literals.literal(str(value))})"
+            return f"{self.reference(kind)}({literals.literal(str(value))})"
         if kind is re.Pattern:
             flags = (
                 value.flags & ~re.UNICODE
@@ -202,33 +203,34 @@ class Writer:
             )
             tail = f", flags={flags}" if flags else ""
             pattern = literals.literal(value.pattern)
-            return f"{self._reference(re)}.compile({pattern}{tail})"
+            return f"{self.reference(re)}.compile({pattern}{tail})"
         if isinstance(value, enum.Enum):
-            return f"{self._reference(kind)}.{value.name}"
+            names = str(value.name).split("|")  # of flags there may be several
+            return " | ".join(f"{self.reference(kind)}.{name}" for name in names)
         if is_dtype(value):
             return self._dtype(value)
         if isinstance(value, functools.partial) and kind is functools.partial:
-            words = [self._reference(value.func), *map(self.text, value.args)]
+            words = [self.reference(value.func), *map(self.text, value.args)]
             words += [f"{k}={self.text(v)}" for k, v in value.keywords.items()]
-            return f"{self._reference(kind)}({', '.join(words)})"
+            return f"{self.reference(kind)}({', '.join(words)})"
         if is_plain_record(kind):
             return self._record(value)
         if isinstance(value, FunctionType | type | ModuleType):
-            return self._reference(value)
-        raise Unwritable(f"of type {kind.__name__}; make it inside of the function")
+            return self.reference(value)
+        raise Unwritable(unfit(value))
 
     def _date(self, value: Any) -> str:
         zone = getattr(value, "tzinfo", None)
         if zone is not None:
             raise Unwritable("a time with a zone; make it inside of the function")
-        return self._reference(type(value)) + repr(value)[len(_dotted_name(value)) :]
+        return self.reference(type(value)) + repr(value)[len(_dotted_name(value)) :]
 
     def _dtype(self, value: Any) -> str:
         text = repr(value if not isinstance(value, type) else value())
         name = value.__name__ if isinstance(value, type) else type(value).__name__
         if not isinstance(value, type) and text != name:
             raise Unwritable("a nested polars type; write it inside of the function")
-        return f"{self._reference(pl)}.{name}"
+        return f"{self.reference(pl)}.{name}"
 
     def _record(self, value: Any) -> str:
         names = getattr(value, "_fields", None) or [
@@ -237,7 +239,7 @@ class Writer:
         words = [
             f"{n}={self.text(v)}" for n, v in zip(names, _parts(value), strict=True)
         ]
-        return f"{self._reference(type(value))}({', '.join(words)})"
+        return f"{self.reference(type(value))}({', '.join(words)})"
 
 
 def _dotted_name(value: object) -> str:
