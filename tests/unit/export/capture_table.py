@@ -15,10 +15,50 @@ BEGIN = "<!-- cases: made by python -m tests.unit.export.capture_table -->\n"
 END = "<!-- end of cases -->\n"
 
 
+GROUPS = {
+    "import": "Imports",
+    "constant": "Constants",
+    "environment": "Values of the environment and of this machine",
+    "secret": "Secrets and paths",
+    "function": "Functions",
+    "decorator": "Decorators",
+    "lambda": "Lambdas, partials and closures",
+    "class": "Classes and objects",
+    "frame": "Frames and tables",
+    "transform": "Transforms",
+    "local": "Local files",
+}
+"""First word of a case's name → heading; other words are in the group before."""
+
+_SAME = {
+    **dict.fromkeys(("shell", "prompt", "settings"), "environment"),
+    **dict.fromkeys(("lambdas", "partial", "closure"), "lambda"),
+    **dict.fromkeys(("object", "method", "open", "generator"), "class"),
+    "absolute": "secret",
+    "table": "frame",
+}
+
+
 def table(cases: Iterable[Case]) -> str:
-    """Return the table as Markdown."""
-    rows = "".join(f"| {case.holds} | {_outcome(case)} |\n" for case in cases)
-    return f"| in the notebook | carried as, or refused with |\n|---|---|\n{rows}"
+    """Return the tables as Markdown, one for each group of cases."""
+    listed = list(cases)
+    parts = []
+    for group, heading in GROUPS.items():
+        rows = "".join(_row(case) for case in listed if _group(case) == group)
+        head = "| in the notebook | carried as, or refused with |\n|---|---|\n"
+        parts.append(f"#### {heading}\n\n{head}{rows}")
+    return "\n".join(parts)
+
+
+def _group(case: Case) -> str:
+    word = case.name.partition("-")[0]
+    return _SAME.get(word, word)
+
+
+def _row(case: Case) -> str:
+    cells = (case.holds, _outcome(case))
+    first, second = (one.replace("|", "\\|") for one in cells)
+    return f"| {first} | {second} |\n"
 
 
 def documented(text: str) -> str:
@@ -28,15 +68,16 @@ def documented(text: str) -> str:
 
 def _outcome(case: Case) -> str:
     if case.refused:
-        return f"refused: *{case.refused}*".replace("|", "\\|")
-    shown = "`, `".join(
-        line.strip().replace("|", "\\|")
+        return f"refused: `{case.refused}`"
+    lines = [
+        line.strip()
         for text in case.texts("carries")
         for line in text.rstrip("\n").split("\n")[:2]
         if line.strip()
-    )
-    copied = "".join(f", with `{path}`" for path in case.copies)
-    return f"`{shown}`{copied}"
+    ]
+    shown = [f"`{line}`" for line in lines]
+    copied = " and ".join(f"`{path}`" for path in case.copies)
+    return ", ".join(shown) + (f"; copied: {copied}" if copied else "")
 
 
 if __name__ == "__main__":

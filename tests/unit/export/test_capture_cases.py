@@ -20,7 +20,7 @@ from streamlab.export.pieces import Captured
 from streamlab.export.tables import gathered
 from streamlab.transforms.application import prepare
 from tests.unit.export.capture_cases import CASES, SECRET, START, Case
-from tests.unit.export.capture_table import DOCS, documented, table
+from tests.unit.export.capture_table import DOCS, GROUPS, documented, table
 
 ROOT = Path(__file__).parents[3]
 CARRIED = [case for case in CASES if not case.refused]
@@ -268,3 +268,10 @@ def test_the_docs_have_the_table_of_the_cases() -> None:
 def test_every_case_has_a_name_of_its_own() -> None:
     """Two cases of one name would hide one of them."""
     assert len({case.name for case in CASES}) == len(CASES)
+
+
+def test_every_case_is_in_the_table() -> None:
+    """A case whose name begins otherwise would be in no group."""
+    headings = len(GROUPS)
+
+    assert table(CASES).count("\n| ") == len(CASES) + headings
