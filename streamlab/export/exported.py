@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from streamlab.export.pieces import Taken
 from streamlab.export.proof import Proof, counted
 from streamlab.pipelines.file import FILE_NAME
 
@@ -44,6 +45,7 @@ class Exported:
         rows_in: Events of the sample.
         rows_out: Rows that they give.
         proof: That the package does in a fresh process what the live objects do.
+        taken: Where each piece of the module was taken from: ``In[3]``, or a file.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Exported:
     rows_in: int
     rows_out: int
     proof: Proof
+    taken: tuple[Taken, ...] = ()
 
     @property
     def pipeline_file(self) -> Path:
@@ -69,6 +72,12 @@ class Exported:
             ("run it", f"{self.name} --until-caught-up"),
         )
 
+    @property
+    def told_origin(self) -> str:
+        """Return where the code was taken from, in one line; "" if there is none."""
+        listed = ", ".join(map(str, self.taken))
+        return f"took {listed}; edits that were not run are not in it" if listed else ""
+
     def purposes(self) -> Iterator[tuple[str, str]]:
         """Yield each file, and what it is."""
         for name in self.files:
@@ -82,7 +91,7 @@ class Exported:
             f"wrote {self.folder}: {counted(self.rows_in, 'sample event')} of topic "
             f"{self.topic} give {counted(self.rows_out, 'row')}"
         )
-        lines = [head, f"proved: {self.proof}"]
+        lines = [head, f"proved: {self.proof}", *filter(None, [self.told_origin])]
         lines += [
             f"  {name:<{width}}  {what}".rstrip() for name, what in self.purposes()
         ]

@@ -17,10 +17,11 @@ import polars as pl
 from streamlab.connectors import BUILT_IN
 from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
 from streamlab.export import destination, imports, secrets
-from streamlab.export.capture import Captured, capture
+from streamlab.export.capture import capture
 from streamlab.export.exported import Exported
 from streamlab.export.module import text_of
-from streamlab.export.proof import live_constants, prove
+from streamlab.export.pieces import Captured
+from streamlab.export.proof import prove
 from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
@@ -97,7 +98,7 @@ def write(
         sample.save(made / SAMPLE)
         expected.write_parquet(made / EXPECTED)
         _require_small(made / SAMPLE)
-        proof = prove(made, live_constants(parts.captured), expected)
+        proof = prove(made, parts.captured.values, expected)
         files = destination.replaced(made, target, overwrite=overwrite)
     return Exported(
         name=pipeline.name,
@@ -108,6 +109,7 @@ def write(
         rows_in=sample.frame.height,
         rows_out=expected.height,
         proof=proof,
+        taken=parts.captured.taken,
     )
 
 
@@ -192,8 +194,7 @@ def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ExportRefused(
             f"the export of {pipeline.name} does not carry:\n{listed}",
-            hint="it carries functions, their imports, literal constants and static "
-            "tables",
+            hint="see the table of what an export carries in docs/export.md",
         )
     words = f"{sample.frame.height:,} of topic {sample.topic}"
     return _Parts(captured, files, words)
@@ -272,8 +273,12 @@ def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
     code = text_of(parts.captured, parts.tables.stems, docstring=docstring)
     contents = {path: text.encode() for path, text in texts(words).items()}
     contents[f"{module}/transform.py"] = code.encode()
+    for path, text in parts.captured.modules.items():
+        contents[f"{module}/{path}"] = text.encode()
     for stem, table in parts.tables.files.items():
         contents[f"{module}/tables/{stem}.parquet"] = table
+    for frame in parts.captured.frames:
+        contents[f"{module}/tables/{frame.file}"] = frame.content
     for path, content in contents.items():
         (made / path).parent.mkdir(parents=True, exist_ok=True)
         (made / path).write_bytes(content)
@@ -290,12 +295,11 @@ def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     if pipeline.dead_letters.topic is not None:
         kinds.add("kafka")
     extras = {BUILT_IN[kind].extra for kind in kinds}
-    if any(one.pandas for one in pipeline.transforms):
+    if "pandas" in captured.packages or any(one.pandas for one in pipeline.transforms):
         extras.add("pandas")
     others = {
-        imports.distribution_of(one.package)
-        for one in captured.imports
-        if one.package not in sys.stdlib_module_names
+        imports.distribution_of(one)
+        for one in captured.packages - sys.stdlib_module_names
     }
     return [
         _own_requirement({extra for extra in extras if extra}),

@@ -24,7 +24,6 @@ import polars as pl
 
 from streamlab.errors import ExportRefused
 from streamlab.export import proof_process
-from streamlab.export.capture import Captured
 from streamlab.export.comparison import difference
 
 TIMEOUT_S = 60.0
@@ -98,17 +97,6 @@ def prove(made: Path, constants: Mapping[str, object], expected: pl.DataFrame) -
     if differs:
         raise _refused(differs, _SESSION_HINT)
     return Proof(len(constants), expected.height, time.perf_counter() - started)
-
-
-def live_constants(captured: Captured) -> dict[str, object]:
-    """Return the present values of the constants that were captured."""
-    spaces = [one.found.function.__globals__ for one in captured.definitions]
-    return {
-        constant.name: next(
-            space[constant.name] for space in spaces if constant.name in space
-        )
-        for constant in captured.constants
-    }
 
 
 def _answer(

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,9 @@ ANSWER = "answer.json"
 OUTPUT = "output.parquet"
 ABSENT = ("IPython", "ipykernel", "ipywidgets", "streamlab.notebook")
 """What cannot be imported here, as where it is not installed."""
+
+_OF_ONE_PROCESS = re.compile(r" at 0x[0-9a-f]+|__main__\.|[\w.]+\.transform\.")
+"""Parts of a ``repr`` that say where a thing lies, and not what it is."""
 
 
 def main(folder: Path, answers: Path, names: Sequence[str]) -> None:
@@ -57,7 +61,8 @@ def told(value: object) -> str:
     """Return a value as the text that it is compared by: types and order included."""
     if literals.is_literal(value):
         return literals.literal(value)
-    return f"<{type(value).__qualname__}>"
+    named = f"{type(value).__qualname__} {value!r}"
+    return _OF_ONE_PROCESS.sub("", named)
 
 
 if __name__ == "__main__":

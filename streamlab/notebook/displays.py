@@ -253,6 +253,7 @@ def exported_html(exported: Exported) -> Html:
         f"exported {exported.name} to {exported.folder}",
         markup.facts(facts),
         _marked("proof", "passed", "sl-good", str(exported.proof)),
+        *([markup.note(exported.told_origin)] if exported.taken else []),
         markup.table(("file", "is"), exported.purposes()),
         markup.element("pre", "\n".join(commands)),
     )
