@@ -252,6 +252,9 @@ STYLE = """
 .streamlab .sl-verdict { display: flex; gap: 8px; }
 .streamlab .sl-mark { flex: none; width: 4.6em; font-weight: 600; }
 .streamlab .sl-good { color: #2e8b57; } .streamlab .sl-soft { color: #b7791f; }
-.streamlab .sl-ill { color: #d1495b; }
+.streamlab .sl-ill { color: #d1495b; } .streamlab .sl-faint { opacity: .5; }
+.streamlab .sl-steps { display: grid; grid-template-columns: auto auto 1fr;
+  gap: 2px 10px; margin: 4px 0; }
+.streamlab .sl-step { font-weight: 600; max-width: 24em; overflow-wrap: anywhere; }
 .streamlab img { max-width: 100%; height: auto; display: block; margin: 6px 0; }
 """
