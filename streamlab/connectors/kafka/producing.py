@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
 import time
@@ -222,7 +223,9 @@ class Outbox:
                 # It warns when a fenced producer cannot abort; that is known by then.
                 warnings.simplefilter("ignore", RuntimeWarning)
                 self.producer.purge()
-                self.producer.close()
+                # A fatal error was raised before; closing raises it once more.
+                with contextlib.suppress(KafkaException):
+                    self.producer.close()
 
     def _produce_one(
         self,
