@@ -43,6 +43,7 @@ class Step:
         what: What is so, in one sentence, without a secret.
         hint: What to do about it; empty where there is nothing to do.
         seconds: How long the test took, s.
+        vital: Whether there is no connection without it.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Step:
     what: str
     hint: str = ""
     seconds: float = 0.0
+    vital: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,11 @@ class Diagnosis:
     def ok(self) -> bool:
         """Return whether no step failed."""
         return self.failed is None
+
+    @property
+    def connected(self) -> bool:
+        """Return whether there is a connection, whatever may be done with it."""
+        return not any(s.vital and s.state == "failed" for s in self.steps)
 
     @property
     def failed(self) -> Step | None:
@@ -120,7 +127,7 @@ class Examination:
         """
         if self.stopped_by:
             what = f"not tested, because {self.stopped_by} failed"
-            self.steps.append(Step(name, "skipped", what))
+            self.steps.append(Step(name, "skipped", what, vital=vital))
             return
         started = time.monotonic()
         try:
@@ -129,4 +136,4 @@ class Examination:
             found = Finding(error.message, error.hint, "failed")
             self.stopped_by = name if vital else ""
         seconds = time.monotonic() - started
-        self.steps.append(Step(name, found.state, found.what, found.hint, seconds))
+        self.steps.append(Step(name, found.state, *found[:2], seconds, vital))

@@ -30,9 +30,11 @@ def plain(diagnosis: Diagnosis) -> str:
 
 
 def _title(diagnosis: Diagnosis) -> str:
-    if diagnosis.ok:
-        return f"connected to {diagnosis.profile}"
-    return f"not connected to {diagnosis.profile}"
+    if not diagnosis.connected:
+        return f"not connected to {diagnosis.profile}"
+    missing = sum(step.state == "failed" for step in diagnosis.steps)
+    but = f", but {missing} of {len(diagnosis.steps)} tests failed" if missing else ""
+    return f"connected to {diagnosis.profile}{but}"
 
 
 def _facts(diagnosis: Diagnosis) -> list[tuple[str, str]]:

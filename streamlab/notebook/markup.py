@@ -20,6 +20,13 @@ MAX_CELL = 120  # characters
 SHOWN_ROWS = 10
 SHOWN_COLUMNS = 24
 
+NO_MATH = "mathjax_ignore tex2jax_ignore"
+"""Classes that keep front ends from setting ``$…$`` in our displays as a formula.
+
+Source: ``ignoreHtmlClass`` of MathJax 3 and 2,
+https://docs.mathjax.org/en/v3.2/options/document.html.
+"""
+
 # Controls (C0, C1), marks that reorder text, and characters without a width.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
@@ -181,7 +188,7 @@ def card(title: object, *parts: object, kind: str = "") -> Html:
                 "div",
                 element("div", title, css="sl-title"),
                 *parts,
-                css=f"streamlab {kind}".strip(),
+                css=f"streamlab {NO_MATH} {kind}".strip(),
             ),
         ]
     )

@@ -178,9 +178,9 @@ def test_a_sink_without_write_names_it(make, log_in, topic_name):
     make(topic_name)
     log_in(("DESCRIBE", "topic", topic_name), ("DESCRIBE_CONFIGS", "topic", topic_name))
     writer = sl.KafkaSink(topic_name).open(context())
+    batch = SinkBatch(frame=pl.DataFrame({"n": [1]}), before=(), after=())
     with contextlib.closing(writer), pytest.raises(Refused) as caught:
-        writer.claim([])
-        writer.write(SinkBatch(frame=pl.DataFrame({"n": [1]}), before=(), after=()))
+        writer.write(batch)
     assert any(
         f"{right} is missing" in str(caught.value)
         for right in (f"WRITE on topic {topic_name!r}", "IDEMPOTENT_WRITE on cluster")

@@ -47,8 +47,9 @@ def run(session: Session, line: str, _cell: str | None = None) -> doctor.Diagnos
     found = doctor.kafka(
         asked.profile, topic=asked.topic, group=asked.group, write=asked.write
     )
+    if found.connected:
+        session.profile = asked.profile
     if not found.ok:
         display(found)  # type: ignore[no-untyped-call]  # IPython has no types for it
     found.raise_failed()
-    session.profile = asked.profile
     return found
