@@ -106,10 +106,10 @@ def test_a_tap_without_read_names_it(make, log_in, topic_name):
 
 
 def test_a_tap_of_another_topic_names_the_right(make, log_in, topic_name):
-    """A topic that may not be seen is told as a right that is missing."""
+    """A topic that may not even be seen names READ, so that nobody asks twice."""
     make(topic_name)
     log_in()
-    with pytest.raises(Refused, match=f"DESCRIBE on topic '{topic_name}' is missing"):
+    with pytest.raises(Refused, match=f"READ on topic '{topic_name}' is missing"):
         sl.tap(topic_name)
 
 

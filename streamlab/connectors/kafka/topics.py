@@ -7,7 +7,7 @@ broker creates topics by itself, so a single topic is asked for by ``describe``.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -54,9 +54,20 @@ def check_name(name: str) -> None:
 
 
 def describe(
-    client: AdminClient, name: str, *, timeout_s: float = connection.REQUEST_TIMEOUT_S
+    client: AdminClient,
+    name: str,
+    *,
+    needed: Callable[[str], Right] = rights.describe,
+    timeout_s: float = connection.REQUEST_TIMEOUT_S,
 ) -> Topic:
     """Return a topic as it is now.
+
+    Args:
+        client: Asks the broker.
+        name: The topic.
+        needed: The right that what comes next takes; it includes that to describe,
+            and is what an error names, so that nobody has to ask twice.
+        timeout_s: How long to wait for each answer.
 
     Raises:
         UnknownName: There is no such topic; the message has near names.
@@ -75,8 +86,7 @@ def describe(
     except KafkaException as error:
         if kafka_error(error).code() in UNKNOWN_TOPIC:
             raise unknown(client, name) from error
-        needed = rights.describe(name)
-        raise translated(kafka_error(error), doing, needed) from error
+        raise translated(kafka_error(error), doing, needed(name)) from error
     return Topic(
         name=name,
         incarnation=f"{cluster_id}/{found.topic_id}",
