@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from streamlab.errors import Unavailable
 
+PORTS = range(1, 65_536)
 NAME_S = 4.0
 REACH_S = 4.0
 
@@ -33,8 +34,10 @@ def find(endpoint: Endpoint) -> None:
     """Look the name of a host up.
 
     Raises:
-        Unavailable: It has no address.
+        Unavailable: It has no address, or the port is none.
     """
+    if endpoint.port not in PORTS:
+        raise Unavailable(f"{endpoint} has no port: ports go up to {PORTS[-1]}")
     try:
         socket.getaddrinfo(endpoint.host, endpoint.port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
@@ -141,7 +141,7 @@ Connect = Callable[[], socket]
 
 
 @contextlib.contextmanager
-def secured(connect: Connect, host: str, trust: Trust) -> Any:
+def secured(connect: Connect, host: str, trust: Trust) -> Iterator[ssl.SSLSocket]:
     """Open a TLS connection, for as long as the block lasts.
 
     Args:

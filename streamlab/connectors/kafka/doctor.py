@@ -6,6 +6,7 @@ may do (KIP-430), which it tells with the description of a topic or group.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -90,7 +91,7 @@ class _Doctor:
             name = f"{right.operation} {right.kind}"
             self.exam.take(
                 f"{name} {right.name}".strip(),
-                lambda right=right: rights.test(right),  # type: ignore[misc]  # bound now
+                functools.partial(rights.test, right),
                 vital=False,
             )
 
@@ -130,9 +131,7 @@ class _Doctor:
         asked = listener.listed(self._options)
         wrong = endpoints.failures(endpoints.find, asked, endpoints.NAME_S)
         if len(wrong) == len(asked):
-            hint = (
-                'check "bootstrap.servers"; does it need a VPN or another name server?'
-            )
+            hint = 'check "bootstrap.servers"; is a VPN or a name server missing?'
             raise Unavailable("; ".join(wrong.values()), hint=hint)
         if wrong:
             return Finding("; ".join(wrong.values()), state="warn")
@@ -179,16 +178,14 @@ class _Doctor:
                 if heard.code() == KafkaError._AUTHENTICATION:
                     raise listener.not_let_in(self._options, heard)
             if time.monotonic() > until:
-                said = next(
-                    (
-                        e
-                        for e in self._errors
-                        if e.code() != KafkaError._ALL_BROKERS_DOWN
-                    ),
-                    failed,
-                )
-                why = connection.without_values(said.str(), self._options)
-                raise Unavailable(f"the broker does not answer: {why}")
+                raise self._silent(failed)
+
+    def _silent(self, failed: KafkaError) -> Unavailable:
+        """Return the error of a broker that does not answer, with what was heard."""
+        down = KafkaError._ALL_BROKERS_DOWN
+        said = next((heard for heard in self._errors if heard.code() != down), failed)
+        why = connection.without_values(said.str(), self._options)
+        return Unavailable(f"the broker does not answer: {why}")
 
     def _reach_brokers(self) -> Finding:
         asked = self._brokers[:MOST_BROKERS]

@@ -123,7 +123,7 @@ def test_encryption(endpoint: Endpoint, options: Options) -> Finding:
             return _encrypted(channel)
     except tls.NotTls as error:
         raise _no_tls(endpoint) from error
-    except wire.NotKafka as error:
+    except (wire.NotKafka, OSError) as error:
         message = f"TLS with {endpoint} works, but no Kafka broker answers there"
         raise Refused(message, hint="is it the right port?") from error
     except tls.ClientRefused:
