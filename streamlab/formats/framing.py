@@ -23,7 +23,9 @@ COMPRESSED_CODE = "compressed"
 UTF16_CODE = "not-utf8"
 
 HEADER_BYTES = 5
-MAX_SCHEMA_ID = 2**31 - 1
+MAX_SCHEMA_ID = 2**24 - 1
+"""Registries count up from 1, or from 100,000. A larger number is most likely none:
+text behind a zero byte would be one."""
 
 _COMPRESSED = {
     b"\x1f\x8b\x08": "gzip",
