@@ -53,18 +53,6 @@ def test_equality_sees_each_part(sample):
         assert sample != replace(sample, **change)
 
 
-def test_a_replay_gives_the_events_in_order_of_the_offsets(sample):
-    """Values, keys, times and offsets are those of the log, in batches."""
-    batches = list(sample.replay(batch_rows=2))
-    assert [len(batch) for batch in batches] == [2, 1]
-    assert batches[0].values == [b'{"n":2}', b'{"n":3}']
-    assert batches[0].spans == (Span(TopicPartition("t", 0), 3, 5),)
-    assert batches[0].origins.keys() == [None, b""]
-    assert batches[0].origins.timestamps_ms() == [2000, 3000]
-    assert batches[1].origins.positions() == [7]
-    assert batches[1].size_bytes == 7
-
-
 def test_pandas_gets_the_same_rows(sample):
     """One step leads to pandas."""
     pytest.importorskip("pandas")
