@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from decimal import Decimal
 from pathlib import Path
 
@@ -158,7 +157,7 @@ def test_the_key_of_a_project_is_made_once_for_its_owner(tmp_path, monkeypatch):
     first = Masker.of_project().text("ann")
     key = tmp_path / ".streamlab" / KEY_FILE
     assert key.stat().st_mode & 0o777 == 0o600
-    assert os.listdir(key.parent) == [KEY_FILE]
+    assert list(key.parent.iterdir()) == [key]
     assert Masker.of_project().text("ann") == first
     other = tmp_path / "other"
     other.mkdir()

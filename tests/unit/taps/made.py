@@ -28,24 +28,23 @@ def read(
     schema: Schema,
     values,
     *,
-    keys=None,
-    partitions=None,
-    offsets=None,
-    timestamps_ms=None,
-    headers=None,
     topic="t",
     format="json",  # noqa: A002 -- as in the API
+    **columns,
 ) -> Sample:
-    """Return values as a sample, nothing masked; mappings become JSON."""
+    """Return values as a sample, nothing masked; mappings become JSON.
+
+    ``columns`` are those of GivenEvents: keys, partitions, offsets, timestamps_ms.
+    """
     count = len(values)
-    given = GivenEvents(
-        values=[json.dumps(v).encode() if isinstance(v, dict) else v for v in values],
-        keys=keys or [None] * count,
-        partitions=partitions or [0] * count,
-        offsets=offsets or list(range(count)),
-        timestamps_ms=timestamps_ms or [1000 * row for row in range(count)],
-        headers=headers or {},
-    )
+    usual = {
+        "keys": [None] * count,
+        "partitions": [0] * count,
+        "offsets": list(range(count)),
+        "timestamps_ms": [1000 * row for row in range(count)],
+    }
+    listed = [json.dumps(v).encode() if isinstance(v, dict) else v for v in values]
+    given = GivenEvents(listed, **{**usual, **columns})
     return _decoded(Sample.empty(topic, schema, format=format), given)
 
 
