@@ -87,9 +87,9 @@ def masked(
         return held
     before, now = tuple(done), (*done, *fresh)
     hidden = _shows(held.frame, schema, before) & ~_shows(held.frame, schema, now)
-    keys = held.frame["_key"]
+    keys = held.frame.select(pl.when(hidden).then("_key").alias("_key"))["_key"]
     frame = masker.frame(held.frame, fresh).with_columns(
-        _key=masker.binary(keys).zip_with(hidden, keys)
+        masker.binary(keys).zip_with(hidden, held.frame["_key"])
     )
     kept = [row for row, value in enumerate(held.rejected_values) if value is None]
     places = held.rejected_places
