@@ -209,7 +209,12 @@ class Decoder:
         except pl.exceptions.ColumnNotFoundError as error:
             raise _unknown_column(self._where, frame) from error
         except pl.exceptions.PolarsError as error:
-            raise UsageError(f"`where` fails: {first_line(error)}") from error
+            if self.schema is None or not self.masking.paths(self.schema):
+                raise UsageError(f"`where` fails: {first_line(error)}") from error
+            # Polars' message can have a value in it, which is not masked here.
+            message = f"`where` fails with {type(error).__name__}"
+            hint = "what fails is not shown, because the events hold personal data"
+            raise UsageError(message, hint=hint) from None
         if fits.dtype != pl.Boolean or len(fits) not in {1, frame.height}:
             raise UsageError(
                 f"`where` gives {fits.dtype}, not true or false for each event",

@@ -273,8 +273,12 @@ def _chosen(frame: pl.DataFrame, rows: pl.Expr | Sequence[int]) -> set[int]:
     numbered = frame.with_row_index("_row")
     try:
         return set(numbered.filter(rows)["_row"])
-    except pl.exceptions.PolarsError as error:
+    except pl.exceptions.ColumnNotFoundError as error:
         raise UsageError(f"the choice of events fails: {first_line(error)}") from error
+    except pl.exceptions.PolarsError as error:
+        # Polars' message can have a value in it, which may be personal.
+        kind = type(error).__name__
+        raise UsageError(f"the choice of events fails with {kind}") from None
 
 
 def _decoded(sample: Sample, given: GivenEvents) -> Sample:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
+from dataclasses import fields
 
 import polars as pl
 
+from streamlab.connectors.kafka.following import Chunk
 from streamlab.contracts import Field, Schema
+from streamlab.taps.decoding import Decoder
 from streamlab.taps.growing import GivenEvents, _decoded
+from streamlab.taps.live import LiveTap
 from streamlab.taps.sample import Sample
 
 PEOPLE = Schema(
@@ -52,3 +57,40 @@ def person(number: int, **changes) -> dict:
     """Return an event of PEOPLE."""
     phones = [{"phone": f"+49 {number:07d}", "kind": "home"}]
     return {"id": number, "email": f"p{number}@x.org", "contacts": phones, **changes}
+
+
+class Scripted:
+    """A follower of a topic that delivers one batch, and then nothing more."""
+
+    def __init__(self, given: GivenEvents) -> None:
+        self.waiting = [
+            Chunk(**{one.name: getattr(given, one.name) for one in fields(given)})
+        ]
+
+    def read(self, timeout_s: float) -> Chunk | None:
+        """Return the batch, then None after the time."""
+        if self.waiting:
+            return self.waiting.pop()
+        time.sleep(timeout_s)
+        return None
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def live(sample: Sample, **options) -> LiveTap:
+    """Return a live tap that has read the events of an unmasked sample."""
+    raw = [*sample.values, *sample.rejected_values]
+    given = GivenEvents(
+        raw,
+        [b"k"] * len(raw),
+        [origin.partition for origin in sample.origins],
+        [origin.offset for origin in sample.origins],
+        [0] * len(raw),
+    )
+    decoder = Decoder(sample.topic, "json", schema=sample.schema, **options)
+    tap = LiveTap(Scripted(given), decoder, 1_000)
+    deadline = time.monotonic() + 10
+    while tap.frame.height < sample.frame.height and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return tap

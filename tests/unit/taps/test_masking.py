@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import traceback
 from dataclasses import replace
 
 import polars as pl
@@ -207,3 +208,18 @@ def test_masks_are_the_same_in_each_sample():
     one = read(PEOPLE, [person(1)]).masked()
     two = read(PEOPLE, [person(2, email="p1@x.org")], topic="u").masked()
     assert one.events.join(two.events, on="email").height == 1
+
+
+def test_no_error_has_a_personal_value():
+    """A filter that fails on a value names its kind of failure, and not the value."""
+    number = pl.col("email").str.to_integer(strict=True) > 3
+    plain = Decoder("t", "json", schema=PEOPLE, where=number)
+    with pytest.raises(UsageError, match=CANARY):
+        plain.part(given())  # it would be there
+    masking = Decoder("t", "json", schema=PEOPLE, where=number, masking=Masking())
+    with pytest.raises(UsageError, match="`where` fails with") as refused:
+        masking.part(given())
+    assert CANARY not in "".join(traceback.format_exception(refused.value))
+    with pytest.raises(UsageError, match="fails with") as refused:
+        canaries().only(number)
+    assert CANARY not in "".join(traceback.format_exception(refused.value))
