@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -83,10 +84,10 @@ def with_letters(
         timestamps_ms=[letter.timestamp_ms for letter in found],
         headers={row: one.headers for row, one in enumerate(found) if one.headers},
     )
-    added = _decoded(sample, given)
-    corrected = {Origin.parse(name).place for name in values}
-    sample, added = _masked_alike(sample, added.masked())
-    return _merged(_without(sample, corrected), added)
+    sample, added = _masked_alike(sample, _decoded(sample, given).masked())
+    sample = _without(sample, {Origin.parse(name).place for name in values})
+    here = {origin.place for origin in sample.origins}
+    return _merged(sample, _without(added, here))
 
 
 def with_values(
@@ -112,7 +113,12 @@ def with_values(
 def with_schema(sample: Sample, schema: Schema) -> Sample:
     """Read anew; see :meth:`streamlab.taps.sample.Sample.with_schema`."""
     personal = [dotted(path) for path in sample.schema.personal]
-    if schema.with_personal(_known(schema, personal)) == sample.schema:
+    known = _known(schema, personal)
+    if len(known) < len(personal):
+        # What another schema knows nothing of must not come through in the bytes.
+        sample = sample.masked()
+    marked = schema.with_personal(known)
+    if marked == sample.schema:
         return sample
     events = sample.frame.select(*_PLACE, "_timestamp", "_key").with_columns(
         _value=sample.values
@@ -133,7 +139,6 @@ def with_schema(sample: Sample, schema: Schema) -> Sample:
             if place in sample.headers
         },
     )
-    marked = schema.with_personal(_known(schema, personal))
     anew = _decoded(replace(sample, schema=marked), given)
     done = tuple(path for path in sample.masks if path in marked.personal)
     anew = replace(anew, spans=sample.spans, masks=done, withheld=sample.withheld)
@@ -184,7 +189,7 @@ def _merged(sample: Sample, added: Sample) -> Sample:
             message = f"there are two events at {Origin(sample.topic, *place)}"
             hint = "the topic was made again, or they were masked with two keys"
             raise UsageError(message, hint=hint)
-    sample, added = _placed(sample), _without(added, known)
+    sample, added = _placed(sample), _without(added, known.keys())
     count = added.frame.height + len(added.rejected)
     if not count:
         return sample
@@ -235,12 +240,16 @@ def _placed(sample: Sample) -> Sample:
     )
 
 
-def _without(sample: Sample, places: Collection[Place]) -> Sample:
-    """Return the sample without the events at some places."""
+def _without(sample: Sample, places: AbstractSet[Place]) -> Sample:
+    """Return the sample without the events at some places; its spans stay."""
+    if places.isdisjoint(origin.place for origin in sample.origins):
+        return sample
+    sample = _placed(sample)
     listed = enumerate(sample.frame.select(_PLACE).iter_rows())
     kept = [row for row, place in listed if place not in places]
     listed = enumerate(sample.rejected_places.select(_PLACE).iter_rows())
-    return _rows_of(sample, kept, [row for row, place in listed if place not in places])
+    rejected = [row for row, place in listed if place not in places]
+    return replace(_rows_of(sample, kept, rejected), spans=sample.spans)
 
 
 def _rows_of(sample: Sample, rows: list[int], rejected: list[int]) -> Sample:

@@ -191,8 +191,7 @@ def live_tap(
     partitions = topics.describe(client, topic).partitions
     masking = Masking(tuple(personal), unmask)
     decoder = Decoder(topic, format, schema=schema, where=where, masking=masking)
-    if decoder.schema is not None:
-        masking.tell(topic, decoder.schema)
+    masking.tell(topic, decoder.schema)
     starts = _last(
         topics.starts(client, partitions, topics.EARLIEST),
         topics.starts(client, partitions, topics.LATEST),

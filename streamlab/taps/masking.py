@@ -57,11 +57,17 @@ class Masking:
         """Return what to mask of events that have a marked schema."""
         return () if self.unmask else schema.personal
 
-    def tell(self, topic: str, schema: Schema) -> None:
-        """Log that personal values are shown, if they are."""
-        if self.unmask and schema.personal:
-            fields = ", ".join(map(dotted, schema.personal))
-            _LOGGER.warning("%s is tapped without a mask: %s", topic, fields)
+    def tell(self, topic: str, schema: Schema | None) -> None:
+        """Log that personal values are shown, if they are.
+
+        Args:
+            topic: The topic.
+            schema: Schema of the events; None if it is not known yet.
+        """
+        fields = map(dotted, schema.personal) if schema else self.personal
+        listed = ", ".join(fields)
+        if self.unmask and listed:
+            _LOGGER.warning("%s is tapped without a mask: %s", topic, listed)
 
 
 def masked(

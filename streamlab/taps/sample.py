@@ -224,12 +224,12 @@ class Sample:
 
         What decodes now, because the schema was mended or its bytes were, is an event
         like any other. What does not stays a rejected value, which a replay
-        dead-letters again.
+        dead-letters again. What is here already stays as it is.
 
         Args:
             letters: The dead letters.
             values: Origin, ``topic/partition@offset``, → corrected value. Such an
-                event takes the place of one that is here already.
+                event does take the place of one that is here already.
 
         Raises:
             UsageError: A letter is of another topic, or a value of none of them.
@@ -257,7 +257,8 @@ class Sample:
         """Return the sample read anew with another schema, from its bytes.
 
         What did not decode may do so now, and the other way round. What is masked
-        stays masked; fields that the mask has dropped from the bytes are null.
+        stays masked; fields that the mask has dropped from the bytes are null. Where
+        the new schema lacks a personal field, the sample is masked first.
         """
         return growing.with_schema(self, schema)
 

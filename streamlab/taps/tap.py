@@ -95,8 +95,7 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
     bounds = Bounds(rows, max_bytes, max_seconds)
     reader = TapReader(profile, bounds, _reporter(progress))
     read = _read(reader, profile, topic, cut, decoder, rows)
-    if decoder.schema is not None:
-        decoder.masking.tell(topic, decoder.schema)
+    decoder.masking.tell(topic, decoder.schema)
     told = {**cut.describe(), **_filters(key, where), "stopped_by": read.stopped_by}
     return sample_of(read.parts, decoder, spans=read.spans, cut=told)
 

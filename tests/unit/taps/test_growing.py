@@ -232,3 +232,22 @@ def test_a_masked_sample_stays_masked_under_another_schema():
     assert wider.schema.personal == PEOPLE.personal
     assert wider.frame["email"][0] == masked.frame["email"][0]
     assert wider.frame["extra"].to_list() == [None]
+
+
+def test_letters_leave_the_spans_and_what_is_here_as_they_are(other):
+    """Keeping letters again neither doubles nor undoes anything."""
+    tapped = replace(other, spans=(Span(TopicPartition("t", 0), 0, 50),))
+    grown = tapped.with_letters([letter(60, b"{")])
+    assert grown.spans[0] == Span(TopicPartition("t", 0), 0, 50)
+    mended = grown.with_letters([letter(60, b"{")], {"t/0@60": b'{"n": 1}'})
+    assert mended.spans == grown.spans
+    assert mended.with_letters([letter(60, b"{")]) == mended
+
+
+def test_a_schema_without_a_personal_field_lets_no_value_through():
+    """The bytes hold what the new schema does not know; so they are masked before."""
+    sample = read(PEOPLE, [person(1, email="PII-canary"), b"PII-canary"])
+    narrow = sample.with_schema(Schema((Field("id", pl.Int64()),)))
+    assert narrow.is_masked
+    assert b"PII-canary" not in b"".join([*narrow.values, *narrow.rejected_values])
+    assert (narrow.events.rows(), narrow.withheld) == ([(1,)], 1)
