@@ -291,6 +291,7 @@ def _project_key(path: FilePath) -> bytes:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
+            _keep_out_of_git(path.parent)
             _write_once(path, secrets.token_bytes(KEY_BYTES))
         key = path.read_bytes()
     except OSError as error:
@@ -300,6 +301,13 @@ def _project_key(path: FilePath) -> bytes:
         message = f"{path} is not a key of masks: it has {len(key)} bytes"
         raise UsageError(message, hint="remove it; masks will be others from then on")
     return key
+
+
+def _keep_out_of_git(folder: FilePath) -> None:
+    """Have git pass over the folder of the key, whatever the project ignores."""
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
 
 
 def _write_once(path: FilePath, key: bytes) -> None:

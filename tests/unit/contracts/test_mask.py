@@ -157,7 +157,8 @@ def test_the_key_of_a_project_is_made_once_for_its_owner(tmp_path, monkeypatch):
     first = Masker.of_project().text("ann")
     key = tmp_path / ".streamlab" / KEY_FILE
     assert key.stat().st_mode & 0o777 == 0o600
-    assert list(key.parent.iterdir()) == [key]
+    assert {path.name for path in key.parent.iterdir()} == {KEY_FILE, ".gitignore"}
+    assert (key.parent / ".gitignore").read_text() == "*\n"
     assert Masker.of_project().text("ann") == first
     other = tmp_path / "other"
     other.mkdir()
