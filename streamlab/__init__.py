@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamlab.connectors.postgres.sink import PostgresSink
     from streamlab.contracts import Field, Schema
     from streamlab.engines.local import RunSummary, WorkerHandle, run, start, stop
+    from streamlab.engines.local.rehearsal import Replayed, replay
     from streamlab.errors import StreamlabError
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
@@ -48,6 +49,7 @@ _WHERE = {
     "ParquetSink": "streamlab.connectors.parquet",
     "Pipeline": "streamlab.pipelines",
     "PostgresSink": "streamlab.connectors.postgres.sink",
+    "Replayed": "streamlab.engines.local.rehearsal",
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
@@ -63,6 +65,7 @@ _WHERE = {
     "export": "streamlab.export",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
+    "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
@@ -87,6 +90,7 @@ __all__ = [
     "ParquetSink",
     "Pipeline",
     "PostgresSink",
+    "Replayed",
     "RunSummary",
     "Sample",
     "Schema",
@@ -102,6 +106,7 @@ __all__ = [
     "export",
     "lag",
     "live_tap",
+    "replay",
     "run",
     "start",
     "stop",

@@ -81,7 +81,7 @@ def write(
         UsageError: The name cannot be used, or no sink was given.
         TransformError: The transform fails on the sample.
     """
-    # What masks personal data masks it here: all below sees this sample only.
+    sample = sample.masked()  # all below sees this one only
     pipeline = _pipeline(what, name, sample, source, sink, dead_letters)
     _require_usable(pipeline.name)
     parts = _carried(pipeline, sample)

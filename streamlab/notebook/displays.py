@@ -119,6 +119,10 @@ def _sample_facts(sample: Sample) -> list[tuple[str, str]]:
     ]
     if sample.rejected:
         facts.append(("did not decode", markup.count(len(sample.rejected))))
+    if sample.withheld:
+        facts.append(("withheld, not to be masked", markup.count(sample.withheld)))
+    if sample.masks:
+        facts.append(("masked fields", markup.count(len(sample.masks))))
     return facts
 
 
@@ -218,9 +222,9 @@ def schema_panel(schema: Schema) -> Panel:
     return Panel(
         title=f"schema {schema.name}",
         facts={"fields": str(len(schema.fields))},
-        columns=("field", "type", "required"),
+        columns=("field", "type", "marks"),
         rows=[
-            (field.name, str(field.dtype), "yes" if field.required else "")
+            (field.name, str(field.dtype), ", ".join(field.marks))
             for field in schema.fields
         ],
     )
