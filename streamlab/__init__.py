@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamlab import export
+    from streamlab import export, headless
     from streamlab.connectors.console import ConsoleSink
     from streamlab.connectors.kafka.connection import connect
     from streamlab.connectors.kafka.sink import KafkaSink
@@ -60,6 +60,7 @@ _WHERE = {
     "connect": "streamlab.connectors.kafka.connection",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
+    "headless": "streamlab.headless",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
     "run": "streamlab.engines.local",
@@ -98,6 +99,7 @@ __all__ = [
     "connect",
     "evaluate",
     "export",
+    "headless",
     "lag",
     "live_tap",
     "run",

@@ -23,6 +23,7 @@ COMMANDS = {
     "dlq": ("dlq", "show or replay dead letters"),
     "export": ("export", "write a transform as an installable package"),
     "verify": ("verify", "run an exported package on its sample"),
+    "notebook": ("notebook", "run notebooks without a front end, check, render them"),
 }
 """Command → module of this folder, and what it does in a few words."""
 

@@ -18,7 +18,8 @@ from typing import Any
 
 import polars as pl
 
-from streamlab.export import assignments, imports, literals, names, secrets
+from streamlab import secrets
+from streamlab.export import assignments, imports, literals, names
 from streamlab.export.found import Found, SourceMissing, find
 from streamlab.export.imports import Import
 from streamlab.transforms.transform import Transform, transform

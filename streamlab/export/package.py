@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from streamlab import secrets
 from streamlab.connectors import BUILT_IN
 from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
-from streamlab.export import destination, imports, secrets
+from streamlab.export import destination, imports
 from streamlab.export.capture import Captured, capture
 from streamlab.export.module import text_of
 from streamlab.export.tables import TableFiles, gathered

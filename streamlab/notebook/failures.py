@@ -9,11 +9,9 @@ from streamlab.notebook.markup import visible
 
 
 def lines(error: StreamlabError) -> list[str]:
-    """Return what is shown of an error: its kind and message, then what to do."""
-    shown = [f"{type(error).__name__}: {visible(error.message)}"]
-    if error.hint:
-        shown.append(f"Hint: {visible(error.hint)}")
-    return shown
+    """Return what is shown of an error: kind, message, its events, what to do."""
+    message = f"{type(error).__name__}: {error.message}"
+    return [visible(line) for line in (message, *error.notes)]
 
 
 class Handler:
