@@ -130,6 +130,7 @@ class _Run:
         self._told = told
         self._places = source.code_cells(notebook)
         self._at: int | None = None
+        self._name, self._number = "", 0
 
     def failure(self, job: dict[str, Any]) -> dict[str, Any] | None:
         """Execute it and return how it failed; None if it did not."""
@@ -176,18 +177,11 @@ class _Run:
         del cell
         self._at = cell_index
         if cell_index in self._places:
+            # Now: papermill puts cells of its own in front of one that failed.
+            self._name = source.name_of(self.notebook, cell_index)
+            self._number = self._places.index(cell_index) + 1
             told = {"cell": self._name, "number": self._number, "of": len(self._places)}
             _tell(self._told, told)
-
-    @property
-    def _name(self) -> str:
-        if self._at is None:
-            return ""
-        return source.name_of(self.notebook, self._at)
-
-    @property
-    def _number(self) -> int:
-        return self._places.index(self._at) + 1 if self._at in self._places else 0
 
     def _described(self, name: str, text: str, job: dict[str, Any]) -> dict[str, Any]:
         message, _, hint = text.partition(_HINT)

@@ -37,6 +37,7 @@ PUBLIC = {
     "connect",
     "evaluate",
     "export",
+    "headless",
     "lag",
     "live_tap",
     "run",
