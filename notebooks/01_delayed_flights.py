@@ -26,6 +26,15 @@
 # %load_ext streamlab
 
 # %% [markdown]
+# Two numbers to play with. They are the notebook's parameters: a run without a front
+# end sets them (`streamlab notebook run … -p SAMPLE_EVENTS=5000`), and is refused if
+# a value is not of the type or not in the range that stands beside it.
+
+# %% tags=["parameters"]
+SAMPLE_EVENTS: int = 20_000  # 1_000..100_000: how many events to look at
+DELAYED_MINUTES: int = 15  # 0..600: what counts as delayed; the airlines say 15
+
+# %% [markdown]
 # ## Look
 #
 # `%connect` says which servers to use: those that `streamlab up` started, unless
@@ -43,7 +52,7 @@
 # values on this topic are broken on purpose; the tap counts what it could not decode.
 
 # %%
-# %tap flights --last 20000
+# %tap flights --last {SAMPLE_EVENTS}
 
 # %%
 flights.frame.select("_partition", "_timestamp", "carrier", "dest", "arr_delay").head(5)
@@ -75,8 +84,6 @@ airline_names = pl.read_csv(data / "airlines.csv").rename({"name": "airline"})
 plane_models = pl.read_csv(data / "planes.csv", null_values="NA").select(
     "tailnum", "manufacturer", "model", built="year"
 )
-
-DELAYED_MINUTES = 15  # the airlines' own definition
 
 
 def late(minutes: pl.Expr) -> pl.Expr:
@@ -164,17 +171,20 @@ while not caught_up("long_haul") and time.monotonic() < deadline:
 # %lag long_haul
 
 # %% [markdown]
-# `%stop` alone lists what runs from here; with a name it ends it. What the pipeline
-# wrote is a topic like any other:
+# `%stop` alone lists what runs from here; with a name it ends it.
 
 # %%
 # %stop long_haul
 
-# %%
-# %tap long_haul --last 5 --as written
+# %% [markdown]
+# What the pipeline wrote is a topic like any other, and what a magic does, Python can
+# do too:
 
 # %%
-written.events
+written = sl.tap("long_haul")
+written.events.group_by("dest").agg(pl.len().alias("flights")).sort(
+    "flights", "dest", descending=True
+).head(5)
 
 # %% [markdown]
 # ## Ship

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -123,6 +124,12 @@ class Execution:
         """Return whether all cells ran."""
         return self.failure is None
 
+    def __str__(self) -> str:
+        """Return one line, and below it why it failed."""
+        state = "passed" if self.passed else "FAILED"
+        told = str(self.failure).splitlines() if self.failure else []
+        return "\n    ".join([f"{state}  {self.name}  {self.seconds:.1f} s", *told])
+
 
 @dataclass(frozen=True, slots=True)
 class CellStarted:
@@ -172,19 +179,17 @@ class Worker:
 
     def finish(self, progress: Progress) -> Execution:
         """Wait for it, and tell of each cell that begins meanwhile."""
-        process = self._process
-        assert process.stdin is not None  # noqa: S101 -- as it was started
-        assert process.stdout is not None  # noqa: S101 -- as it was started
-        process.stdin.write(self._job.to_json() + "\n")
-        process.stdin.flush()
         last: dict[str, Any] = {}
-        for line in process.stdout:
-            told = json.loads(line)
-            if "cell" in told:
-                progress(CellStarted(self._job.name, **told))
-            last = told
-        process.wait()
-        process.stdin.close()
+        with self._process as process:
+            assert process.stdin is not None  # noqa: S101 -- as it was started
+            assert process.stdout is not None  # noqa: S101 -- as it was started
+            with contextlib.suppress(BrokenPipeError):  # it ended already
+                process.stdin.write(self._job.to_json() + "\n")
+                process.stdin.flush()
+            for line in process.stdout:
+                last = json.loads(line)
+                if "cell" in last:
+                    progress(CellStarted(self._job.name, **last))
         execution = self._became(last)
         progress(execution)
         return execution

@@ -27,9 +27,12 @@ def write(executions: Sequence[Execution], path: Path, *, asked: int) -> None:
         asked: How many notebooks were to be run.
     """
     failed = sum(not execution.passed for execution in executions)
-    title = f"{len(executions)} of {asked} notebooks ran, {failed} failed"
-    if len(executions) == asked and not failed:
-        title = f"{asked} notebook{'s' if asked > 1 else ''} passed"
+    notebooks = f"{asked} notebook{'s' if asked > 1 else ''}"
+    title = f"{notebooks} passed"
+    if failed:
+        title = f"{failed} of {notebooks} failed"
+    elif len(executions) < asked:
+        title = f"interrupted: {len(executions)} of {notebooks} passed"
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">',
@@ -61,7 +64,9 @@ def _summary(executions: Sequence[Execution]) -> str:
         "</tr>"
         for number, execution in enumerate(executions, 1)
     ]
-    heads = "".join(f"<th>{name}</th>" for name in head)
+    heads = "".join(
+        f'<th class="{"n" if name == "seconds" else ""}">{name}</th>' for name in head
+    )
     return (
         f'<table class="summary"><thead><tr>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>"
@@ -137,7 +142,7 @@ a { color: #2b5d8a; } .anchor-link { display: none; }
 table { border-collapse: collapse; font-size: 13px; }
 th, td { text-align: left; vertical-align: top; padding: 4px 14px 4px 0;
   border-bottom: 1px solid #d8dee4; }
-.summary { width: 100%; margin-bottom: 24px; } .n { text-align: right; }
+.summary { width: 100%; margin-bottom: 24px; } .summary .n { text-align: right; }
 .passed { color: #2e7d4f; } .failed { color: #c2334d; }
 details { border: 1px solid #d8dee4; border-radius: 6px; margin: 12px 0;
   padding: 8px 16px; }

@@ -35,6 +35,11 @@ _KEPT_MIME = (
 _STYLE = re.compile(r"<(style|script)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _LOOPBACK = re.compile(r"\b(127\.0\.0\.1|localhost|\[::1\]):\d{2,5}\b")
 
+_RATE = re.compile(r"\d\s?[kM]?/s\b")
+"""What shows a rate shows a moment: every figure in it is measured."""
+
+_FIGURE = re.compile(r"[\d.,]+\s?(?:[kM](?=/s))?")
+
 _MEASURED = re.compile(
     r"""data:image/[^"]*                             # pictures of what was measured
       | \b[A-Za-z0-9_-]{22}\b                        # ids of clusters and topics
@@ -183,7 +188,8 @@ def _keep_what_was_measured(notebook: Any, before: Any) -> None:
 def _unmeasured(value: Any) -> Any:
     """Return outputs without what differs from one run to the next."""
     if isinstance(value, str):
-        return _MEASURED.sub("", value)
+        moment = _FIGURE.sub("", value) if _RATE.search(value) else value
+        return _MEASURED.sub("", moment)
     if isinstance(value, list):
         return [_unmeasured(each) for each in value]
     if isinstance(value, dict):

@@ -55,7 +55,7 @@ class Run:
 
     def __str__(self) -> str:
         """Return a line for each notebook, and where the report is."""
-        lines = [_line(execution) for execution in self.executions]
+        lines = map(str, self.executions)
         return "\n".join([*lines, f"the report is {self.report}"])
 
 
@@ -233,12 +233,3 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def _line(execution: Execution) -> str:
-    state = "passed" if execution.passed else "FAILED"
-    line = f"{state}  {execution.name}  {execution.seconds:.1f} s"
-    if execution.failure is None:
-        return line
-    indented = "\n".join(f"    {each}" for each in str(execution.failure).splitlines())
-    return f"{line}\n{indented}"

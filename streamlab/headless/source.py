@@ -20,7 +20,7 @@ KERNELSPEC = {
 SUFFIXES = (".ipynb", ".py")
 
 _LONGEST_NAME = 60  # characters
-_DESCRIPTION = re.compile(r"papermill_description=(\S+)")
+_DESCRIPTION = re.compile(r"papermill_description=([\w.:/-]+)")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _COMMENT = re.compile(r"^#(?!\s*(?:%|noqa|type:))\s*(\S.*)$", re.MULTILINE)
 

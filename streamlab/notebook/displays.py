@@ -181,9 +181,11 @@ def _verdict(subject: str, verdict: Verdict) -> Html:
     return markup.element(
         "div",
         markup.element("span", subject, css="sl-mark"),
+        " ",  # for where the style is not shown
         markup.element(
             "span", verdict.kind, css=f"sl-mark {VERDICT_MARKS[verdict.kind]}"
         ),
+        " ",
         markup.element("span", verdict.message),
         css="sl-verdict",
     )
