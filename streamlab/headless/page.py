@@ -6,10 +6,13 @@ import os
 import warnings
 from collections.abc import Sequence
 from html import escape
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 from streamlab.headless.execution import Execution
+
+TEMPLATE = "basic"  # the cells alone: no page around them, no address of a script
 
 # Whatever a notebook's output holds: no script of it runs, nothing is loaded.
 POLICY = (
@@ -120,12 +123,31 @@ def _body(path: Path) -> str:
 
     if not path.exists():
         return "<p>It did not come so far that there is a notebook.</p>"
-    exporter: Any = HTMLExporter(template_name="basic")
+    there = _templates()
+    exporter: Any = HTMLExporter(
+        template_name=TEMPLATE,
+        extra_template_basedirs=there,
+        extra_template_paths=there,
+    )
     with warnings.catch_warnings():
         # nbconvert asks for alternative texts of pictures; ours stand beside tables.
         warnings.simplefilter("ignore", UserWarning)
         body, _ = exporter.from_notebook_node(nbformat.read(path, as_version=4))
     return f'<div class="notebook">{body}</div>'
+
+
+def _templates() -> list[str]:
+    """Return where nbconvert's own templates are.
+
+    It looks in ``share/jupyter`` of the environment; in one that has its packages from
+    another, they are in that other one.
+    """
+    wanted = f"nbconvert/templates/{TEMPLATE}/conf.json"
+    return [
+        str(Path(str(file.locate())).resolve().parents[1])
+        for file in distribution("nbconvert").files or ()
+        if file.as_posix().endswith(wanted)
+    ]
 
 
 def _code_style() -> str:

@@ -13,7 +13,6 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from streamlab.errors import MissingExtra, UsageError, WrongParameters
 from streamlab.headless import page
@@ -121,7 +120,10 @@ def run(
 
 
 def _planned(
-    paths: Sequence[Path], sets: Sequence[Values], output: Path, folder: Any
+    paths: Sequence[Path],
+    sets: Sequence[Values],
+    output: Path,
+    folder: Path | str | None,
 ) -> list[tuple[Path, Path, Path, Given]]:
     """Return source, output, folder and values of each run, all of them checked."""
     if not paths:
@@ -130,22 +132,21 @@ def _planned(
     problems: list[str] = []
     for path in paths:
         found = declared(read(path), path.name)
-        cwd = Path(folder) if folder is not None else path.parent
+        cwd = path.parent if folder is None else Path(folder)
         if not cwd.is_dir():
             raise UsageError(f"there is no folder {cwd} to run {path.name} in")
+        prefix = f"{path.name}: " if len(paths) > 1 else ""
         for number, values in enumerate(sets, 1):
-            home = home_of(cwd)
-            try:
-                given = checked(found, values, notebook=path.name, folder=home)
-            except WrongParameters as error:
-                problems += [f"{path.name}: {each}" for each in error.problems]
-                continue
             stem = f"{path.stem}-{number}" if len(sets) > 1 else path.stem
+            try:
+                given = checked(found, values, notebook=path.name, folder=home_of(cwd))
+            except WrongParameters as error:
+                problems += [prefix + each for each in error.problems]
+                continue
             planned.append((path.resolve(), stem, cwd.resolve(), given))
     if problems:
         named = paths[0].name if len(paths) == 1 else "the notebooks"
-        told = dict.fromkeys(each.removeprefix(f"{named}: ") for each in problems)
-        raise WrongParameters(named, list(told))
+        raise WrongParameters(named, list(dict.fromkeys(problems)))
     return [
         (path, output.resolve() / f"{stem}.ipynb", cwd, given)
         for (path, _, cwd, given), stem in zip(
@@ -167,11 +168,10 @@ def _different(stems: Sequence[str]) -> Iterator[str]:
 
 
 def _new_folder() -> Path:
-    name = time.strftime("%Y-%m-%dT%H-%M-%S")
     parent = Settings.load().state_folder / "notebooks"
-    (different,) = list(_different([*(p.name for p in parent.glob(f"{name}*")), name]))[
-        -1:
-    ]
+    name = time.strftime("%Y-%m-%dT%H-%M-%S")
+    taken = [path.name for path in parent.glob(f"{name}*")]
+    *_, different = _different([*taken, name])
     return parent / different
 
 

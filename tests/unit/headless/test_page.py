@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import jupyter_core.paths
 import nbformat
+import pytest
 
 from streamlab.headless import page
 from streamlab.headless.execution import Execution, Failure
@@ -51,3 +53,13 @@ def test_the_page_loads_nothing(tmp_path: Path) -> None:
 def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     """What was not finished is not passed over."""
     assert "interrupted: 1 of 2 notebooks passed" in written(tmp_path, asked=2)
+
+
+def test_the_templates_are_found_from_a_layered_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an environment without a ``share`` folder of its own the page is the same."""
+    usual = written(tmp_path)
+    monkeypatch.setattr(jupyter_core.paths, "ENV_JUPYTER_PATH", [str(tmp_path)])
+    monkeypatch.setattr(jupyter_core.paths, "SYSTEM_JUPYTER_PATH", [])
+    assert written(tmp_path) == usual
