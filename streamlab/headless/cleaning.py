@@ -25,11 +25,7 @@ def clean(notebook: Any, secrets: Mapping[str, str]) -> None:
         notebook: The executed notebook.
         secrets: Content → the reference it came from.
     """
-    notebook.cells = [
-        cell
-        for cell in notebook.cells
-        if _MARKER_TAG not in cell.metadata.get("tags", [])
-    ]
+    without_markers(notebook)
     _keep(notebook.metadata, _NOTEBOOK_METADATA)
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
@@ -40,6 +36,15 @@ def clean(notebook: Any, secrets: Mapping[str, str]) -> None:
             _clean_output(output)
         if "outputs" in cell:
             cell["outputs"] = without(cell["outputs"], secrets)
+
+
+def without_markers(notebook: Any) -> None:
+    """Take out the cells that papermill puts in front of one that failed."""
+    notebook.cells = [
+        cell
+        for cell in notebook.cells
+        if _MARKER_TAG not in cell.metadata.get("tags", [])
+    ]
 
 
 def _keep(metadata: Any, names: tuple[str, ...]) -> None:

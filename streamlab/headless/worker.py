@@ -131,6 +131,7 @@ class _Run:
         self._places = source.code_cells(notebook)
         self._at: int | None = None
         self._name, self._number = "", 0
+        self._names: dict[int, tuple[str, int]] = {}
 
     def failure(self, job: dict[str, Any]) -> dict[str, Any] | None:
         """Execute it and return how it failed; None if it did not."""
@@ -152,14 +153,27 @@ class _Run:
                     on_notebook_start=self._started,
                     on_cell_start=self._cell_started,
                 )
-        except PapermillExecutionError as error:
-            return self._described(error.ename, error.evalue, job)
+        except PapermillExecutionError:
+            return self._first_error(job)
         except Exception as error:  # noqa: BLE001 -- whatever ends a run is reported as its failure
             name = type(error).__name__
             failure = self._described(name, str(error).strip(), job)
             self._show(name, failure["message"])
             return failure
         return None
+
+    def _first_error(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Return the first error among the outputs.
+
+        What a display could not show is an error, too; cells behind it have run then.
+        """
+        cleaning.without_markers(self.notebook)
+        for place, cell in enumerate(self.notebook.cells):
+            for output in cell.get("outputs", []):
+                if output.output_type == "error" and not _is_exit(output):
+                    self._name, self._number = self._names.get(place, ("", 0))
+                    return self._described(output.ename, output.evalue, job)
+        return self._described("CellExecutionError", "it failed without a word", job)
 
     @staticmethod
     @contextlib.contextmanager
@@ -180,6 +194,7 @@ class _Run:
             # Now: papermill puts cells of its own in front of one that failed.
             self._name = source.name_of(self.notebook, cell_index)
             self._number = self._places.index(cell_index) + 1
+            self._names[cell_index] = (self._name, self._number)
             told = {"cell": self._name, "number": self._number, "of": len(self._places)}
             _tell(self._told, told)
 
@@ -214,6 +229,11 @@ class _Run:
                 "error", ename=name, evalue=message, traceback=[f"{name}: {message}"]
             )
             cell.outputs.append(shown)
+
+
+def _is_exit(output: Any) -> bool:
+    """Return whether an error is only ``sys.exit(0)``, which papermill lets pass."""
+    return output.ename == "SystemExit" and output.evalue in {"", "0"}
 
 
 def _secrets(job: dict[str, Any]) -> dict[str, str]:

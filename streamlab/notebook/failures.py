@@ -42,8 +42,13 @@ class Handler:
     ) -> list[str]:
         if not isinstance(error, StreamlabError):
             return list(self._before[1](kind, error, trace, tb_offset=tb_offset))
-        shown = lines(error)
-        # The shell's own way to publish an error: front ends show it in the cell, and
-        # headless runs see that the cell failed.
-        shell._showtraceback(kind, error, ["\n".join(shown)])  # noqa: SLF001 -- there is no public way
-        return shown
+        return publish(shell, error)
+
+
+def publish(shell: Any, error: StreamlabError) -> list[str]:
+    """Make an error the output of the cell that runs, and return its lines."""
+    shown = lines(error)
+    # The shell's own way to publish an error: front ends show it in the cell, and
+    # headless runs see that the cell failed.
+    shell._showtraceback(type(error), error, ["\n".join(shown)])  # noqa: SLF001 -- there is no public way
+    return shown

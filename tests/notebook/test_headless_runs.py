@@ -163,6 +163,21 @@ def test_the_report_loads_nothing(ran, chromium) -> None:
     assert asked == [ran[0].report.as_uri()]
 
 
+def test_a_transform_that_fails_on_its_sample_fails_the_run(tmp_path: Path) -> None:
+    """What a person would see below the cell fails the cell where nobody looks."""
+    text = (
+        "# %%\n# %load_ext streamlab\nimport polars as pl, streamlab as sl\n"
+        "events = pl.DataFrame({'n': ['1', 'x']})\n\n"
+        "# %% Define it\n@sl.transform\ndef numbers(events):\n"
+        "    return events.select(pl.col('n').cast(pl.Int64))\n\n"
+        "# %%\nprint('goes on')\n"
+    )
+    path = notebook(tmp_path, text)
+    (execution,) = sl.headless.run([path], output=tmp_path / "out").executions
+    assert (execution.failure.cell, execution.failure.number) == ("Define it", 2)
+    assert execution.failure.events == ("row 1",)
+
+
 def test_input_is_refused_with_what_to_do(tmp_path: Path) -> None:
     """A cell that asks a person fails at once, and says what to do instead."""
     path = notebook(tmp_path, "# %%\nname = input('Name? ')\n")
