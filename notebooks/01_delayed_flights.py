@@ -143,17 +143,29 @@ def long_haul(flights: pl.LazyFrame) -> pl.LazyFrame:
 # %%
 # %start long_haul --to topic:long_haul
 
-# %%
-# %throughput flights long_haul --pipeline long_haul
-
 # %% [markdown]
-# The numbers behind the views are plain values, for code that has to wait, as this
-# notebook does when all its cells are run at once:
+# The worker takes a second or two to start. The numbers behind the views are plain
+# values, for code that has to wait, as this notebook does when all its cells are run
+# at once:
 
 # %%
 import time
 
 
+def wait_until(done, seconds=45):
+    """Wait for something, but not forever."""
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+wait_until(lambda: sl.workers("long_haul"))
+
+# %%
+# %throughput flights long_haul --pipeline long_haul
+
+
+# %%
 def caught_up(pipeline: str) -> bool:
     """Say whether a pipeline has read everything; false while it only starts."""
     try:
@@ -163,9 +175,7 @@ def caught_up(pipeline: str) -> bool:
     return reading.total == 0 and not reading.uncommitted
 
 
-deadline = time.monotonic() + 45
-while not caught_up("long_haul") and time.monotonic() < deadline:
-    time.sleep(0.2)
+wait_until(lambda: caught_up("long_haul"))
 
 # %%
 # %lag long_haul
