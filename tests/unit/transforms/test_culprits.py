@@ -106,3 +106,4 @@ def test_the_search_is_bounded() -> None:
     error = failure(numbers(set()), slow)
     assert time.monotonic() - started < 8
     assert error.more_events
+    assert " … " in error.events[0]
