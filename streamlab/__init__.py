@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamlab import doctor, export
+    from streamlab import doctor, export, headless
     from streamlab.connectors.console import ConsoleSink
     from streamlab.connectors.kafka.connection import connect
     from streamlab.connectors.kafka.sink import KafkaSink
@@ -63,6 +63,7 @@ _WHERE = {
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
+    "headless": "streamlab.headless",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
     "replay": "streamlab.engines.local.rehearsal",
@@ -104,6 +105,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "headless",
     "lag",
     "live_tap",
     "replay",

@@ -25,6 +25,7 @@ COMMANDS = {
     "sample": ("sample", "show a saved sample, or add events to it"),
     "export": ("export", "write a transform as an installable package"),
     "verify": ("verify", "run an exported package on its sample"),
+    "notebook": ("notebook", "run notebooks without a front end, check, render them"),
 }
 """Command → module of this folder, and what it does in a few words."""
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from streamlab.export import imports, literals, secrets, values
+from streamlab import secrets
+from streamlab.export import imports, literals, values
 from streamlab.export.bindings import Binding
 from streamlab.export.expressions import Evaluation, NotPure
 from streamlab.export.imports import Import

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from streamlab.export import secrets
+from streamlab import secrets
 
 _READERS = ("read_", "scan_")
 _METHODS = frozenset({"read_text", "read_bytes", "open"})

@@ -14,9 +14,10 @@ from typing import Any
 
 import polars as pl
 
+from streamlab import secrets
 from streamlab.connectors import BUILT_IN
 from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
-from streamlab.export import destination, imports, secrets
+from streamlab.export import destination, imports
 from streamlab.export.capture import capture
 from streamlab.export.exported import Exported
 from streamlab.export.module import text_of

@@ -191,7 +191,9 @@ def _marked(subject: str, mark: str, css: str, message: str) -> Html:
     return markup.element(
         "div",
         markup.element("span", subject, css="sl-mark"),
+        " ",  # for where the style is not shown
         markup.element("span", mark, css=f"sl-mark {css}"),
+        " ",
         markup.element("span", message),
         css="sl-verdict",
     )

@@ -39,6 +39,7 @@ PUBLIC = {
     "doctor",
     "evaluate",
     "export",
+    "headless",
     "lag",
     "live_tap",
     "replay",
