@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import tokenize
 from collections.abc import Iterator, Sequence
 
 from streamlab.export import secrets
 
+_HOMES = ("/home/", "/Users/", "/root/", "~/")
 _READERS = ("read_", "scan_")
 _METHODS = frozenset({"read_text", "read_bytes", "open"})
 
@@ -17,6 +19,23 @@ def objections(nodes: Sequence[ast.AST]) -> list[str]:
     for part in (part for node in nodes for part in ast.walk(node)):
         found += [f"line {line}: {why}" for line, why in _of(part)]
     return list(dict.fromkeys(found))
+
+
+def in_comments(text: str) -> list[str]:
+    """Return what is wrong with the comments of a piece of code."""
+    found: list[str] = []
+    lines = iter(text.splitlines(keepends=True))
+    try:
+        for token in tokenize.generate_tokens(lambda: next(lines, "")):
+            if token.type == tokenize.COMMENT:
+                words = token.string.lstrip("#").strip()
+                why = secrets.objection("", f"{words}\n")
+                if any(word.startswith(_HOMES) for word in words.split()):
+                    why = why or "has a path of this machine"
+                found += [f"the comment in line {token.start[0]} {why}"] if why else []
+    except (tokenize.TokenError, IndentationError):
+        return found
+    return found
 
 
 def texts(value: object) -> list[str]:
