@@ -77,7 +77,10 @@ class _Capturing:
         if name in _SHELL_NAMES and name not in user.namespace.bindings:
             return
         if self._draft.is_new(name, value, user):
-            self._new(name, value, user)
+            try:
+                self._new(name, value, user)
+            except RecursionError:
+                self._draft.refuse(name, user, "holds itself; make it in the function")
 
     def _new(self, name: str, value: Any, user: User) -> None:
         namespace = user.namespace
