@@ -52,7 +52,7 @@ class Binding:
         statement = self.statement
         if isinstance(statement, ast.Assign) and len(statement.targets) > 1:
             return ""
-        rows = self.text.splitlines()
+        rows = self.text.split("\n")
         taken = rows[statement.lineno - 1 : statement.end_lineno]
         before = rows[statement.lineno - 1].encode()[: statement.col_offset]
         after = taken[-1].encode()[statement.end_col_offset :].decode().strip()

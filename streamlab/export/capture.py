@@ -7,6 +7,7 @@ all of it, and refused by name.
 
 from __future__ import annotations
 
+import ast
 import builtins
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from streamlab.export.definitions import Definitions
 from streamlab.export.draft import TABLES, Draft, User
 from streamlab.export.imports import Import
 from streamlab.export.namespace import Namespace
+from streamlab.export.objections import in_comments, objections
 from streamlab.export.pieces import Captured, Constant, Frame
 from streamlab.export.unfit import unfit
 from streamlab.export.values import Unwritable
@@ -75,7 +77,10 @@ class _Capturing:
         if name in _SHELL_NAMES and name not in user.namespace.bindings:
             return
         if self._draft.is_new(name, value, user):
-            self._new(name, value, user)
+            try:
+                self._new(name, value, user)
+            except RecursionError:
+                self._draft.refuse(name, user, "holds itself; make it in the function")
 
     def _new(self, name: str, value: Any, user: User) -> None:
         namespace = user.namespace
@@ -177,6 +182,8 @@ class _Capturing:
         except Unwritable as error:
             self._draft.refuse(name, user, error)
             return True
+        for why in (*in_comments(text), *objections([ast.parse(text)])):
+            self._draft.refuse(name, user, why)
         self._draft.add(name, Constant(name, text, value), where)
         return True
 

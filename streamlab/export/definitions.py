@@ -14,7 +14,7 @@ from streamlab.export.classes import find_class, own_methods
 from streamlab.export.draft import Draft, User
 from streamlab.export.found import Found, SourceMissing, find
 from streamlab.export.namespace import Namespace
-from streamlab.export.objections import objections
+from streamlab.export.objections import in_comments, objections
 from streamlab.export.pieces import Constant, Definition
 from streamlab.export.provenance import called
 from streamlab.export.values import Unwritable
@@ -109,6 +109,8 @@ class Definitions:
             self._draft.future |= bool(found.value.__code__.co_flags & flag)
         decorators = [f"@{found.segment(one)}\n" for one in kept]
         text = "".join(decorators) + found.body(name, edits)
+        for why in in_comments(found.comment + text):
+            self._draft.problems.append(f"{user}: {why}")
         replaced = {id(part) for edit, _ in edits for part in ast.walk(edit)}
         gone = _names_only_in(found.node, replaced)
         self._draft.add(key, Definition(name, found.comment, text, owner), user.where)

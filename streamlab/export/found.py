@@ -58,7 +58,7 @@ class Found:
     @property
     def comment(self) -> str:
         """Return the comment lines that stand directly above the definition."""
-        lines = self.text.splitlines()
+        lines = self.text.split("\n")
         first = last = _first_line(self.node) - 1
         while first and (line := lines[first - 1].strip()).startswith("#"):
             if _CELL_MARKER.match(line) or _FILE_MARKER.match(line):
@@ -92,7 +92,7 @@ class Found:
             rows[part.lineno - 1 : last + 1] = [head + new.encode() + tail]
         gone = len(self.text.encode().split(b"\n")) - len(rows)
         taken = rows[node.lineno - 1 : int(node.end_lineno or 0) - gone]
-        text = b"\n".join(row.rstrip() for row in taken).decode()
+        text = _without_trailing_blanks(b"\n".join(taken).decode())
         if node.name != name:
             text = re.sub(rf"\b{node.name}\b", name, text, count=1)
         return self._at_margin(text)
@@ -189,6 +189,14 @@ def codes(code: CodeType) -> Iterator[CodeType]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from codes(constant)
+
+
+def _without_trailing_blanks(text: str) -> str:
+    """Strip the ends of lines, unless that changes a text over several lines."""
+    stripped = "\n".join(line.rstrip() for line in text.split("\n"))
+    block = "if True:\n" if text[:1].isspace() else ""
+    same = ast.dump(ast.parse(block + stripped)) == ast.dump(ast.parse(block + text))
+    return stripped if same else text
 
 
 def _start(node: ast.expr) -> tuple[int, int]:

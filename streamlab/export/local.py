@@ -16,7 +16,7 @@ from streamlab.export.expressions import Evaluation, NotPure
 from streamlab.export.found import SourceMissing, find
 from streamlab.export.names import run_at_definition
 from streamlab.export.namespace import Namespace, parsed
-from streamlab.export.objections import objections
+from streamlab.export.objections import in_comments, objections
 from streamlab.export.provenance import Provenance
 from streamlab.export.values import same
 
@@ -63,6 +63,8 @@ class LocalModules:
             self._refuse(module, "it is no Python text; install it as a package")
             return
         self._check(module, tree)
+        for why in in_comments(text):
+            self._refuse(module, why)
         depth = module.count(".") + 1 + is_package
         target = module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
         edits = [

@@ -59,11 +59,15 @@ _BINDS_NOTHING = frozenset(
         "system",
         "timeit",
         "who",
-        "whos",
         "writefile",
     ]
 )
-_INJECTED = re.compile(r"#\s*(Injected-)?[Pp]arameters\s*$", re.MULTILINE)
+_OWN = frozenset(
+    ["connect", "export", "lag", "start", "stop", "tap", "throughput", "topics"]
+)
+"""streamlab's own magics: none binds a constant."""
+
+_INJECTED = re.compile(r"#\s*parameters\s*$", re.MULTILINE | re.IGNORECASE)
 """How papermill begins the cell that it puts in."""
 
 
@@ -182,11 +186,11 @@ class Namespace:
         name, line, body = [*texts, "", ""][:3]
         if name == "streamlab":
             name, _, line = line.partition(" ")
-        if name not in _BINDS_NOTHING:
+        if name not in _BINDS_NOTHING | _OWN:
             self._unread.append("" if name == "time" else line)
         if name in _RUNS_BODY:
             yield from self._read(body or line, where, number)
-        elif name not in _BINDS_NOTHING:
+        elif name not in _BINDS_NOTHING | _OWN:
             self._unread.append(body)
 
 

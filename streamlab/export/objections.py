@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import functools
+import tokenize
 from collections.abc import Iterator, Sequence
 
 from streamlab import secrets
 
+_HOMES = ("/home/", "/Users/", "/root/", "~/")
 _READERS = ("read_", "scan_")
 _METHODS = frozenset({"read_text", "read_bytes", "open"})
 
@@ -19,27 +23,53 @@ def objections(nodes: Sequence[ast.AST]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def in_comments(text: str) -> list[str]:
+    """Return what is wrong with the comments of a piece of code."""
+    found: list[str] = []
+    lines = iter(text.splitlines(keepends=True))
+    try:
+        for token in tokenize.generate_tokens(lambda: next(lines, "")):
+            if token.type == tokenize.COMMENT:
+                words = token.string.lstrip("#").strip()
+                why = secrets.objection("", f"{words}\n")
+                if any(word.startswith(_HOMES) for word in words.split()):
+                    why = why or "has a path of this machine"
+                found += [f"the comment in line {token.start[0]} {why}"] if why else []
+    except (tokenize.TokenError, IndentationError):
+        return found
+    return found
+
+
 def texts(value: object) -> list[str]:
     """Return the texts of a value, however deep."""
     if isinstance(value, str):
         return [value]
-    if isinstance(value, dict):
-        return [text for pair in value.items() for one in pair for text in texts(one)]
-    if isinstance(value, list | tuple | set | frozenset):
-        return [text for one in value for text in texts(one)]
-    return []
+    inside = [one for pair in _entries(value) for one in pair]
+    return [text for one in inside for text in texts(one)]
 
 
 def named(value: object) -> Iterator[tuple[str, object]]:
     """Yield the entries of a value that have a name, however deep."""
+    for key, one in _entries(value):
+        if isinstance(key, str):
+            yield key, one
+        yield from named(one)
+
+
+def _entries(value: object) -> Iterator[tuple[object, object]]:
+    """Yield the parts of a container or record: names, if there are any, and values."""
     if isinstance(value, dict):
-        for key, one in value.items():
-            if isinstance(key, str):
-                yield key, one
-            yield from named(one)
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from named(one)
+        yield from value.items()
+    elif isinstance(value, functools.partial):
+        yield from value.keywords.items()
+        yield from ((None, one) for one in value.args)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for one in dataclasses.fields(value):
+            yield one.name, getattr(value, one.name, None)
+    elif isinstance(value, tuple) and hasattr(value, "_fields"):
+        yield from zip(value._fields, value, strict=True)
+    elif isinstance(value, list | tuple | set | frozenset):
+        yield from ((None, one) for one in value)
 
 
 def _of(part: ast.AST) -> Iterator[tuple[int, str]]:

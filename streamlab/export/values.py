@@ -81,7 +81,9 @@ def _pair(key: object) -> tuple[str, object]:
 
 def _parts(record: Any) -> list[Any]:
     if dataclasses.is_dataclass(record):
-        return [getattr(record, one.name) for one in dataclasses.fields(record)]
+        names = [one.name for one in dataclasses.fields(record)]
+        more = sorted(set(getattr(record, "__dict__", ())) - set(names))
+        return [getattr(record, name) for name in (*names, *more)]
     return list(record)
 
 
@@ -236,6 +238,8 @@ class Writer:
         names = getattr(value, "_fields", None) or [
             one.name for one in dataclasses.fields(value)
         ]
+        if len(names) != len(_parts(value)):
+            raise Unwritable("an object with more than its fields; make them fields")
         words = [
             f"{n}={self.text(v)}" for n, v in zip(names, _parts(value), strict=True)
         ]

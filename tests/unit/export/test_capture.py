@@ -214,3 +214,16 @@ def test_a_file_that_changed_since_it_was_imported_is_refused(
     del sys.modules["changed_since"]
 
     assert "changed since it was run" in refused(namespace)
+
+
+def test_blanks_at_the_end_of_a_line_stay_where_they_are_part_of_a_text(
+    cells: Cells,
+) -> None:
+    """A text over several lines is the same in the package, to the last blank."""
+    namespace = cells(
+        IMPORTS,
+        'def text():   \n    return """a  \nb"""\n',
+        DELAYED.format(body="flights.filter(text())"),
+    )
+
+    assert 'return """a  \nb"""\n' in exported(namespace)
