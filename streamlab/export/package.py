@@ -196,7 +196,8 @@ def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ExportRefused(
             f"the export of {pipeline.name} does not carry:\n{listed}",
-            hint="see the table of what an export carries in docs/export.md",
+            hint="it carries functions, classes, their imports, constants that can be "
+            "written down, frames and local files; docs/export.md lists the cases",
         )
     words = f"{sample.frame.height:,} of topic {sample.topic}"
     return _Parts(captured, files, words)
