@@ -13,6 +13,11 @@ A settings file has profiles, one for each place with servers::
     [profiles.work.postgres]
     dsn = "${env:WAREHOUSE_DSN}"
 
+    [profiles.work.registry]
+    url = "https://registry.example"
+    username = "me"
+    password = "${env:REGISTRY_PASSWORD}"
+
 A value may be a reference, ``${env:NAME}`` or ``${file:PATH}``. It stays a reference
 wherever settings are shown, written or exported, and is resolved on connecting. A
 variable that the environment does not have is looked up in the file ``.env`` beside
@@ -43,8 +48,15 @@ LOCAL = "local"
 """The profile of the servers that `streamlab up` starts."""
 
 _TOP_LEVEL = ("default_profile", "profiles")
-_SYSTEMS = ("kafka", "postgres")
-_POSTGRES_OPTIONS = ("dsn",)
+_SYSTEMS = ("kafka", "postgres", "registry")
+_OPTIONS: Mapping[str, Sequence[str]] = {
+    "postgres": ("dsn",),
+    "registry": (
+        *("url", "username", "password", "token"),
+        *("ca", "certificate", "key"),
+    ),
+}
+"""The options of a system, where they are not those of a driver."""
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
 _VARIABLE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
@@ -58,17 +70,20 @@ class Profile:
         name: Its name in the settings file.
         kafka: librdkafka options, references not resolved.
         postgres: ``dsn``, references not resolved.
+        registry: ``url`` of a schema registry; ``username`` and ``password``, or
+            ``token``; paths ``ca``, ``certificate``, ``key``; references not resolved.
     """
 
     name: str
     kafka: Mapping[str, str] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
+    registry: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the names of the options, never a value: it might be a secret."""
         return (
             f"Profile({self.name!r}, kafka={sorted(self.kafka)}, "
-            f"postgres={sorted(self.postgres)})"
+            f"postgres={sorted(self.postgres)}, registry={sorted(self.registry)})"
         )
 
 
@@ -233,8 +248,8 @@ def _check(file: TomlFile) -> None:
 
 def _check_options(file: TomlFile, place: tuple[str, ...], options: Any) -> None:
     options = _table(file, place, options)
-    if place[-1] == "postgres":
-        _known(file, place, options, _POSTGRES_OPTIONS)
+    if place[-1] in _OPTIONS:
+        _known(file, place, options, _OPTIONS[place[-1]])
     for name, value in options.items():
         if isinstance(value, Mapping):
             hint = f'put dotted names in quotes: "{name}.{next(iter(value), "…")}" = …'
@@ -282,6 +297,7 @@ def _on_top(stack: Profile, file: Profile | None) -> Profile:
         stack.name,
         kafka={**stack.kafka, **file.kafka},
         postgres={**stack.postgres, **file.postgres},
+        registry={**stack.registry, **file.registry},
     )
 
 
@@ -294,10 +310,12 @@ def _local_stack(home: Path) -> Profile | None:
         return None
     kafka = servers.get("kafka", {}).get("address")
     postgres = servers.get("postgres", {}).get("dsn")
-    if not (kafka or postgres):
+    registry = servers.get("registry", {}).get("url")
+    if not (kafka or postgres or registry):
         return None
     return Profile(
         LOCAL,
         kafka={"bootstrap.servers": kafka} if kafka else {},
         postgres={"dsn": postgres} if postgres else {},
+        registry={"url": registry} if registry else {},
     )

@@ -10,7 +10,7 @@ import polars as pl
 from streamlab.connectors.kafka.following import Chunk
 from streamlab.contracts import Schema
 from streamlab.errors import SchemaError, UnknownName, UsageError, first_line
-from streamlab.formats import Rejection, named
+from streamlab.formats import Context, Rejection, named
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA
 
@@ -58,6 +58,7 @@ class Decoder:
         schema: Schema of the events; None infers it from the first chunk that has any.
         key: Only events with this key; None for all.
         where: Only events for which this is true; None for all.
+        context: What the format may need; its topic alone where left out.
     """
 
     def __init__(
@@ -68,9 +69,10 @@ class Decoder:
         schema: Schema | None = None,
         key: bytes | None = None,
         where: pl.Expr | None = None,
+        context: Context | None = None,
     ) -> None:
         self._topic = topic
-        self._format = named(format)
+        self._format = named(format, context or Context(topic))
         self._key = key
         self._where = where
         self.schema = schema

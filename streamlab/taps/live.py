@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from streamlab.connectors.kafka import connection, topics
 from streamlab.connectors.kafka.following import Chunk, Follower
 from streamlab.contracts import Schema
 from streamlab.errors import SchemaError, StreamlabError, Unavailable
+from streamlab.formats import Context
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.decoding import Decoder, Part
@@ -138,6 +139,7 @@ def live_tap(
     keep_rows: int = KEEP_ROWS,
     where: pl.Expr | None = None,
     format: str = "json",  # noqa: A002 -- the word for it everywhere
+    format_options: Mapping[str, str] | None = None,
     schema: Schema | None = None,
     profile: str = "",
 ) -> LiveTap:
@@ -150,6 +152,7 @@ def live_tap(
         keep_rows: How many of the newest events are kept.
         where: Only events for which this is true.
         format: Name of the format of the values.
+        format_options: Settings of the format, by the names that its page lists.
         schema: Schema of the events; inferred from the first that come if left out.
         profile: Profile of the broker; empty for the default one.
 
@@ -159,7 +162,13 @@ def live_tap(
     """
     client = connection.admin(profile)
     partitions = topics.describe(client, topic).partitions
-    decoder = Decoder(topic, format, schema=schema, where=where)
+    decoder = Decoder(
+        topic,
+        format,
+        schema=schema,
+        where=where,
+        context=Context(topic, profile, format_options or {}),
+    )
     starts = _last(
         topics.starts(client, partitions, topics.EARLIEST),
         topics.starts(client, partitions, topics.LATEST),

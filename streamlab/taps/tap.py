@@ -9,6 +9,7 @@ from typing import TypeAlias
 import polars as pl
 
 from streamlab.contracts import Schema
+from streamlab.formats import Context
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.cut import Cut, Since, window
 from streamlab.taps.decoding import Decoder, Part
@@ -34,6 +35,7 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
     key: str | bytes | None = None,
     where: pl.Expr | None = None,
     format: str = "json",  # noqa: A002 -- the word for it everywhere
+    format_options: Mapping[str, str] | None = None,
     schema: Schema | None = None,
     max_rows: int | None = None,
     max_bytes: int = MAX_BYTES,
@@ -56,7 +58,9 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
         key: Only events with this key; text is encoded as UTF-8.
         where: Only events for which this is true; may use metadata columns.
         format: Name of the format of the values.
-        schema: Schema of the events; inferred from the first 10,000 if left out.
+        format_options: Settings of the format, by the names that its page lists.
+        schema: Schema of the events; if left out, the one that the registry has, or
+            inferred from the first 10,000.
         max_rows: At most this many rows; 100,000 if left out, or ``last``.
         max_bytes: At most this many bytes of values are read.
         max_seconds: Reading stops after this time, s.
@@ -77,7 +81,14 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
     cut = Cut.of(last, since, from_offsets)
     rows = max(MAX_ROWS, cut.last or 0) if max_rows is None else max_rows
     key_bytes = key.encode() if isinstance(key, str) else key
-    decoder = Decoder(topic, format, schema=schema, key=key_bytes, where=where)
+    decoder = Decoder(
+        topic,
+        format,
+        schema=schema,
+        key=key_bytes,
+        where=where,
+        context=Context(topic, profile, format_options or {}),
+    )
     bounds = Bounds(rows, max_bytes, max_seconds)
     reader = TapReader(profile, bounds, _reporter(progress))
     read = _read(reader, profile, topic, cut, decoder, rows)

@@ -73,7 +73,7 @@ def test_both_servers_serve(stack, make_topic):
 
 def test_everything_listens_on_loopback_only(stack):
     """No port of the stack can be reached from another machine."""
-    for name in local_stack.SERVERS:
+    for name in local_stack.STANDARD:
         main_process = stack.server(name).process()
         listening = [
             connection.laddr
@@ -168,7 +168,7 @@ def test_data_and_addresses_survive_down_and_up(own_stack, make_topic):
     produce(first.kafka, topic)
     with psycopg.connect(first.postgres) as connection:
         connection.execute("create table kept as select 42 as answer")
-    assert set(local_stack.down(first.home)) == set(local_stack.SERVERS)
+    assert set(local_stack.down(first.home)) == set(local_stack.STANDARD)
     assert our_processes(first.home) == []
     second = local_stack.up(first.home)
     assert (second.kafka, second.postgres) == (first.kafka, first.postgres)
@@ -194,7 +194,7 @@ def test_a_taken_port_moves_the_server_not_its_data(own_stack, make_topic):
             each.close()
 
 
-@pytest.mark.parametrize("name", local_stack.SERVERS)
+@pytest.mark.parametrize("name", local_stack.STANDARD)
 def test_a_killed_server_is_reported_and_comes_back(own_stack, name):
     """`status` says that a server died; `up` starts it where it was."""
     running = own_stack(name)
