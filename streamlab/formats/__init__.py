@@ -25,6 +25,7 @@ BUILT_IN = {
     "json": "streamlab.formats.json:JsonFormat",
     "string": "streamlab.formats.plain:StringFormat",
     "json-schema": "streamlab.formats.json_schema:JsonSchemaFormat",
+    "csv": "streamlab.formats.csv:CsvFormat",
     "bytes": "streamlab.formats.plain:BytesFormat",
 }
 
