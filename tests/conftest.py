@@ -9,11 +9,11 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
-from confluent_kafka.schema_registry import SchemaRegistryClient
 
 from streamlab import stack as local_stack
 from streamlab.formats import Context, Format, named
@@ -77,8 +77,11 @@ def registry_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def theirs(registry_url: str) -> Iterator[SchemaRegistryClient]:
+def theirs(registry_url: str) -> Iterator[Any]:
     """Return Confluent's client of the real registry, for their serializers."""
+    # Not at the top: what it imports warns, and few tests need it.
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
     with SchemaRegistryClient({"url": registry_url}) as client:
         yield client
 

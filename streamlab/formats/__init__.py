@@ -26,6 +26,7 @@ BUILT_IN = {
     "string": "streamlab.formats.plain:StringFormat",
     "json-schema": "streamlab.formats.json_schema:JsonSchemaFormat",
     "csv": "streamlab.formats.csv:CsvFormat",
+    "protobuf": "streamlab.formats.protobuf:ProtobufFormat",
     "bytes": "streamlab.formats.plain:BytesFormat",
 }
 
