@@ -20,9 +20,11 @@ from streamlab.export.module import text_of
 from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
+from streamlab.formats import OF_REGISTRY
 from streamlab.pipelines import DeadLetters, Input, Pipeline, file
 from streamlab.pipelines.picture import mermaid
 from streamlab.pipelines.plan import plan
+from streamlab.registry import EXTRA as REGISTRY_EXTRA
 from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.taps.sample import Sample
@@ -296,6 +298,8 @@ def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     extras = {BUILT_IN[kind].extra for kind in kinds}
     if any(one.pandas for one in pipeline.transforms):
         extras.add("pandas")
+    if {pipeline.input.format, getattr(pipeline.sink, "format", "")} & OF_REGISTRY:
+        extras.add(REGISTRY_EXTRA)
     others = {
         imports.distribution_of(one.package)
         for one in captured.imports

@@ -61,6 +61,7 @@ def replay(pipeline: Pipeline, sample: Sample) -> Replayed:
     with (
         tempfile.TemporaryDirectory(prefix="streamlab-verify-") as folder,
         contextlib.chdir(folder),
+        _registry_of(sample),
     ):
         stream = replace(pipeline.input, source=MemorySource(topic=topic_of(sample)))
         worker = Worker(
@@ -78,6 +79,15 @@ def replay(pipeline: Pipeline, sample: Sample) -> Replayed:
         dead_lettered=summary.counts["dead_lettered"],
         seconds=summary.seconds,
     )
+
+
+def _registry_of(sample: Sample) -> contextlib.AbstractContextManager[object]:
+    """Let the format find the schemas that the sample has, without a registry."""
+    if not sample.schemas:
+        return contextlib.nullcontext()
+    from streamlab.registry.recorded import recorded_as
+
+    return recorded_as(sample.schemas)
 
 
 def topic_of(sample: Sample) -> MemoryTopic:

@@ -10,9 +10,9 @@ neighbours pass.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import polars as pl
 
@@ -112,6 +112,10 @@ class Format(Protocol):
         """
 
 
+OF_REGISTRY = frozenset(("avro", "json-schema", "protobuf"))
+"""Formats whose schemas are in a registry; they need its extra."""
+
+
 def known(name: str) -> None:
     """Refuse a name that no format has; nothing is imported.
 
@@ -120,6 +124,17 @@ def known(name: str) -> None:
     """
     if name not in BUILT_IN:
         raise UnknownName("format", name, BUILT_IN)
+
+
+def schemas_of(format_: Format) -> tuple[Mapping[str, Any], ...]:
+    """Return the registered schemas that a format has used, as JSON; most use none.
+
+    :func:`streamlab.registry.recorded.recorded` makes a registry of them again.
+    """
+    used: Callable[[], tuple[Mapping[str, Any], ...]] = getattr(
+        format_, "used_schemas", tuple
+    )
+    return used()
 
 
 def named(name: str, context: Context | None = None) -> Format:

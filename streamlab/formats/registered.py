@@ -7,9 +7,10 @@ second, decodes bodies and encodes rows.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import polars as pl
 
@@ -62,6 +63,7 @@ class RegisteredFormat(ABC):
         self._readers: dict[tuple[int, int, Schema], Decode | Incompatible] = {}
         self._writers: dict[tuple[tuple[str, pl.DataType], ...], Encode] = {}
         self._newest: Registered | None = None
+        self._used: dict[int, Registered] = {}
 
     @abstractmethod
     def reader(
@@ -162,6 +164,21 @@ class RegisteredFormat(ABC):
             "profile names the registry of their producer",
         )
 
+    def used_schemas(self) -> tuple[dict[str, Any], ...]:
+        """Return the schemas that values were read with, and what they need, as JSON.
+
+        Raises:
+            Unavailable: One that is needed was not asked for yet, and cannot be now.
+        """
+        found = dict(self._used)
+        if self._newest is not None:
+            found[self._newest.id] = self._newest
+        for each in list(found.values()):
+            with contextlib.suppress(Refused):
+                for needed in self.registry.references(each).values():
+                    found[needed.id] = needed
+        return tuple(found[number].as_json() for number in sorted(found))
+
     def _part(
         self, number: int, values: Sequence[bytes], schema: Schema
     ) -> tuple[pl.DataFrame, Faults]:
@@ -171,6 +188,7 @@ class RegisteredFormat(ABC):
             reason = f"the registry has no schema {number}"
             fault = ("unknown-schema-id", reason)
             return schema.empty(), dict.fromkeys(range(len(values)), fault)
+        self._used[number] = written
         reader = self._reader(written, schema)
         if isinstance(reader, Incompatible):
             reason = f"schema {number} cannot be read as the declared one: {reader}"

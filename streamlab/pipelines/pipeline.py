@@ -46,8 +46,9 @@ class Input:
     @property
     def context(self) -> Context:
         """Return where the values are, for their format."""
+        topic = getattr(self.source, "topic", "")
         return Context(
-            getattr(self.source, "topic", ""),
+            topic if isinstance(topic, str) else "",
             getattr(self.source, "profile", ""),
             self.format_options,
         )

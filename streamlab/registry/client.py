@@ -67,6 +67,31 @@ class Registered:
     subject: str = ""
     version: int = 0
 
+    @classmethod
+    def of(cls, found: Mapping[str, Any], *, number: int = 0) -> Registered:
+        """Return a schema from the protocol's JSON, of this id where it has none."""
+        references: Sequence[Mapping[str, Any]] = found.get("references") or ()
+        return cls(
+            id=number or int(found["id"]),
+            kind=found.get("schemaType") or "AVRO",
+            text=found.get("schema") or "",
+            references=tuple(
+                Reference(each["name"], each["subject"], int(each["version"]))
+                for each in references
+            ),
+            subject=found.get("subject") or "",
+            version=int(found.get("version") or 0),
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the schema as the protocol has it."""
+        return {
+            "id": self.id,
+            "subject": self.subject,
+            "version": self.version,
+            **_body(self),
+        }
+
 
 class Registry:
     """One schema registry.
@@ -134,7 +159,7 @@ class Registry:
             if found is None:
                 self._unknown[number] = time.monotonic() + UNKNOWN_KEPT_S
                 return None
-            return self._by_id.setdefault(number, _registered(found, number=number))
+            return self._by_id.setdefault(number, Registered.of(found, number=number))
 
     def latest(self, subject: str) -> Registered | None:
         """Return the newest version of a subject; None where there is no subject."""
@@ -155,7 +180,7 @@ class Registry:
         """Return the schema as the subject has it; None where it has no such."""
         path = f"subjects/{quote(subject, safe='')}"
         found = self._ask("POST", path, json=_body(schema))
-        return None if found is None else _registered(found)
+        return None if found is None else Registered.of(found)
 
     def register(self, subject: str, schema: Registered) -> int:
         """Add a schema to a subject, and return its id; one it has keeps its id.
@@ -210,7 +235,7 @@ class Registry:
     def _version(self, subject: str, version: str) -> Registered | None:
         path = f"subjects/{quote(subject, safe='')}/versions/{version}"
         found = self._ask("GET", path)
-        return None if found is None else _registered(found)
+        return None if found is None else Registered.of(found)
 
     def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any] | None:
         """Return the answer; None where what was asked for is not there.
@@ -268,21 +293,6 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return None
-
-
-def _registered(found: Mapping[str, Any], *, number: int = 0) -> Registered:
-    references: Sequence[Mapping[str, Any]] = found.get("references") or ()
-    return Registered(
-        id=number or int(found["id"]),
-        kind=found.get("schemaType") or "AVRO",
-        text=found.get("schema") or "",
-        references=tuple(
-            Reference(each["name"], each["subject"], int(each["version"]))
-            for each in references
-        ),
-        subject=found.get("subject") or "",
-        version=int(found.get("version") or 0),
-    )
 
 
 def _body(schema: Registered) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from typing import Any
+from urllib.parse import quote
 
 from streamlab.errors import Refused
 from streamlab.registry.client import Registered, Registry
@@ -31,30 +33,23 @@ class RecordedRegistry(Registry):
     def _ask(self, method: str, path: str, **body: object) -> dict[str, object] | None:
         del body
         kind, _, number = path.rpartition("/")
-        if method == "GET" and kind == "schemas/ids":
+        if method != "GET":
+            raise Refused(f"{self} cannot be changed")
+        if kind == "schemas/ids":
             found = self._recorded.get(int(number))
-            return None if found is None else as_json(found)
-        if method == "GET":
-            for each in self._recorded.values():
-                if path == f"subjects/{each.subject}/versions/{each.version}":
-                    return as_json(each)
-            return None
-        raise Refused(f"{self} cannot be changed")
+        else:
+            found = self._of_subject(kind, number)
+        return None if found is None else found.as_json()
 
-
-def as_json(schema: Registered) -> dict[str, object]:
-    """Return a schema as the registry's protocol has it."""
-    return {
-        "id": schema.id,
-        "schemaType": schema.kind,
-        "schema": schema.text,
-        "references": [
-            {"name": one.name, "subject": one.subject, "version": one.version}
-            for one in schema.references
-        ],
-        "subject": schema.subject,
-        "version": schema.version,
-    }
+    def _of_subject(self, path: str, version: str) -> Registered | None:
+        fitting = [
+            each
+            for each in self._recorded.values()
+            if each.subject
+            and path == f"subjects/{quote(each.subject, safe='')}/versions"
+            and version in {"latest", str(each.version)}
+        ]
+        return max(fitting, key=lambda one: one.version, default=None)
 
 
 @contextlib.contextmanager
@@ -66,6 +61,13 @@ def recorded(schemas: Mapping[int, Registered]) -> Iterator[RecordedRegistry]:
         yield registry
     finally:
         _CURRENT.reset(token)
+
+
+def recorded_as(
+    schemas: Sequence[Mapping[str, Any]],
+) -> contextlib.AbstractContextManager[RecordedRegistry]:
+    """Do the same with schemas as JSON, as a sample has them."""
+    return recorded({each["id"]: Registered.of(each) for each in schemas})
 
 
 def current() -> Registry | None:

@@ -10,7 +10,7 @@ import polars as pl
 from streamlab.connectors.kafka.following import Chunk
 from streamlab.contracts import Schema
 from streamlab.errors import SchemaError, UnknownName, UsageError, first_line
-from streamlab.formats import Context, Rejection, named
+from streamlab.formats import Context, Rejection, named, schemas_of
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA
 
@@ -78,6 +78,11 @@ class Decoder:
         self.schema = schema
         if schema is not None:
             self._check(schema)
+
+    @property
+    def schemas(self) -> tuple[Mapping[str, object], ...]:
+        """Return the registered schemas that were used so far."""
+        return schemas_of(self._format)
 
     def part(self, chunk: Chunk, first: int = 0) -> Part:
         """Decode a chunk.

@@ -45,6 +45,8 @@ class Sample:
         values: The original bytes of the frame's rows, Binary; a replay uses them.
         rejected: Values that did not decode; ``row`` counts in reading order.
         rejected_values: Their bytes, in the same order.
+        schemas: The registered schemas of the values, as the registry's JSON; with
+            them a replay needs no registry.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Sample:
     values: pl.Series = field(repr=False)
     rejected: Sequence[Rejection] = field(default_factory=tuple)
     rejected_values: Sequence[bytes | None] = field(default_factory=tuple, repr=False)
+    schemas: Sequence[Mapping[str, object]] = field(default_factory=tuple, repr=False)
 
     @property
     def events(self) -> pl.DataFrame:
@@ -160,6 +163,7 @@ class Sample:
             values=stored[_VALUE].alias("value"),
             rejected=tuple(Rejection(*one) for one in notes["rejected"]),
             rejected_values=tuple(map(_unpacked, notes["rejected_values"])),
+            schemas=tuple(notes.get("schemas", ())),
         )
 
     def _notes(self) -> dict[str, object]:
@@ -174,6 +178,7 @@ class Sample:
             "fields": [[f.name, f.required] for f in self.schema.fields],
             "rejected": [[r.row, r.code, r.reason] for r in self.rejected],
             "rejected_values": [_packed(value) for value in self.rejected_values],
+            "schemas": [dict(schema) for schema in self.schemas],
         }
 
 

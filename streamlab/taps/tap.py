@@ -106,6 +106,7 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
             "stopped_by": read.stopped_by,
         },
         values=_values(read.parts),
+        schemas=decoder.schemas,
         rejected=tuple(one for part in read.parts for one in part.rejected),
         rejected_values=tuple(
             one for part in read.parts for one in part.rejected_values

@@ -18,8 +18,10 @@ import streamlab as sl
 from streamlab import registry as registry_room
 from streamlab.contracts import odcs
 from streamlab.engines.local.worker import Worker
+from streamlab.export.replay import replay
 from streamlab.pipelines.file import load
 from streamlab.stack import Stack
+from streamlab.taps.sample import Sample
 
 pytestmark = pytest.mark.integration
 
@@ -113,7 +115,8 @@ def wait_until(fits) -> None:
 def test_a_pipeline_waits_for_its_registry(folder, registry, kafka_address, make_topic):
     """While the registry is down nothing is dead-lettered; then it goes on by itself.
 
-    Unknown ids and broken values are dead letters, and the rest arrives in Avro.
+    Unknown ids and broken values are dead letters, and the rest arrives in Avro. A
+    sample has its schemas with it, so that it is replayed without the registry.
     """
     source, sink = make_topic(), make_topic()
     unknown = b"\0" + (2**31 - 5).to_bytes(4, "big") + b"\x02"
@@ -126,6 +129,9 @@ def test_a_pipeline_waits_for_its_registry(folder, registry, kafka_address, make
     server = registry.server("registry")
     server.stop()
     registry_room._known.clear()  # a new process knows no schema
+    kept = Sample.load(sample.save(folder / "sample.parquet"))
+    replayed = replay(load(folder / "pipeline.toml"), kept)
+    assert (replayed.rows_in, replayed.output.height) == (100, 50)
     worker = Worker(load(folder / "pipeline.toml"))
     running = threading.Thread(target=worker.run)
     running.start()

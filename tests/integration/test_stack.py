@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from streamlab import stack as local_stack
 from streamlab.cli import main
 from streamlab.errors import StackError
+from streamlab.registry.client import Registered, Registry
 from streamlab.settings import Settings
 from streamlab.stack import jars
 from streamlab.stack.java import find_java
@@ -324,3 +325,18 @@ def test_java_and_jars_are_there_for_all(stack):
     command = stack.server("kafka").process().cmdline()
     assert command[0] == str(find_java())
     assert command[command.index("-cp") + 1].startswith(str(jars.cache_folder()))
+
+
+def test_the_registry_starts_on_request_and_keeps_its_schemas(temporary_home):
+    """It is no part of a plain `up`; after a restart its schemas are still there."""
+    with local_stack.up(temporary_home, servers=["registry"]) as running:
+        registry = Registry(running.registry)
+        number = registry.register("a", Registered(0, "AVRO", '"int"'))
+        assert [one.state for one in local_stack.status(running.home)] == [
+            *("stopped", "stopped", "running")
+        ]
+        server = running.server("registry")
+        server.stop()
+        server.start()
+        assert Registry(running.registry).schema(number).text == '"int"'
+    assert len(local_stack.status(temporary_home)) == 2
