@@ -16,9 +16,9 @@ from typing import Any, Protocol, cast
 
 import polars as pl
 
+from streamlab import registry
 from streamlab.contracts import Schema
 from streamlab.errors import MissingExtra, UnknownName
-from streamlab.registry import EXTRA as REGISTRY_EXTRA
 
 BUILT_IN = {
     "avro": "streamlab.formats.avro:AvroFormat",
@@ -29,6 +29,17 @@ BUILT_IN = {
     "protobuf": "streamlab.formats.protobuf:ProtobufFormat",
     "bytes": "streamlab.formats.plain:BytesFormat",
 }
+
+OF_REGISTRY = frozenset(("avro", "json-schema", "protobuf"))
+"""Formats whose schemas are in a registry; they need its extra."""
+
+CSV_SEPARATOR, CSV_NULL = "separator", "null"
+
+OPTIONS: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(OF_REGISTRY, registry.OPTIONS),
+    "csv": (CSV_SEPARATOR, CSV_NULL),
+}
+"""The options of each format that has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +56,16 @@ class Context:
     profile: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
-    def only(self, format_name: str, known: Sequence[str]) -> None:
+    def check(self, format_name: str) -> None:
         """Refuse options that a format does not have.
 
         Raises:
-            UnknownName: One is not a known one.
+            UnknownName: It has no such option.
         """
+        options = OPTIONS.get(format_name, ())
         for name in self.options:
-            if name not in known:
-                raise UnknownName(f"option of format {format_name!r}", name, known)
+            if name not in options:
+                raise UnknownName(f"option of format {format_name!r}", name, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +124,6 @@ class Format(Protocol):
         """
 
 
-OF_REGISTRY = frozenset(("avro", "json-schema", "protobuf"))
-"""Formats whose schemas are in a registry; they need its extra."""
-
-
 def known(name: str) -> None:
     """Refuse a name that no format has; nothing is imported.
 
@@ -156,5 +164,5 @@ def named(name: str, context: Context | None = None) -> Format:
     except ModuleNotFoundError as error:
         if (error.name or "streamlab").startswith("streamlab"):
             raise
-        raise MissingExtra(f"format {name!r}", REGISTRY_EXTRA) from error
+        raise MissingExtra(f"format {name!r}", registry.EXTRA) from error
     return cast("Format", format_class(context or Context()))

@@ -17,11 +17,8 @@ import polars as pl
 
 from streamlab.contracts import Field, Schema
 from streamlab.errors import RowsRefused, SchemaError, UsageError
-from streamlab.formats import Context, Decoded, Rejection
+from streamlab.formats import CSV_NULL, CSV_SEPARATOR, Context, Decoded, Rejection
 from streamlab.formats.json.dtypes import LEAVES
-
-SEPARATOR, NULL = "separator", "null"
-"""The options: the character between two fields, and what a null is without quotes."""
 
 INTEGER = r"^-?(?:0|[1-9][0-9]*)$"
 NUMBER = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?$"
@@ -47,13 +44,13 @@ class CsvFormat:
             UsageError: The separator is not one character, or the null text would
                 need quotes.
         """
-        context.only(self.name, (SEPARATOR, NULL))
-        self._separator = context.options.get(SEPARATOR, ",")
-        self._null = context.options.get(NULL, "")
+        context.check(self.name)
+        self._separator = context.options.get(CSV_SEPARATOR, ",")
+        self._null = context.options.get(CSV_NULL, "")
         if len(self._separator.encode()) != 1 or self._separator in '"\r\n':
             raise UsageError(
                 "the separator of CSV must be one character of ASCII, and no quote",
-                hint=f'such as {SEPARATOR} = ";"',
+                hint=f'such as {CSV_SEPARATOR} = ";"',
             )
         special = re.escape(self._separator)
         if re.search(f'[{special}"\r\n]', self._null):

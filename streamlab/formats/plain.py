@@ -19,7 +19,7 @@ class BytesFormat:
     name = "bytes"
 
     def __init__(self, context: Context) -> None:
-        context.only(self.name, ())
+        context.check(self.name)
 
     def decode(self, values: Sequence[bytes | None], schema: Schema) -> Decoded:
         """Return the values as a column; a tombstone is rejected.
@@ -51,7 +51,7 @@ class StringFormat:
     name = "string"
 
     def __init__(self, context: Context) -> None:
-        context.only(self.name, ())
+        context.check(self.name)
 
     def decode(self, values: Sequence[bytes | None], schema: Schema) -> Decoded:
         """Return the values as a column; tombstones and other bytes are rejected.

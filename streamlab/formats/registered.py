@@ -19,7 +19,7 @@ from streamlab.errors import Refused, SchemaError
 from streamlab.formats import Context, Decoded, Rejection, wire
 from streamlab.registry import connect
 from streamlab.registry.client import Registered, Registry
-from streamlab.registry.subjects import OPTIONS, Writing
+from streamlab.registry.subjects import Writing
 
 KNOWN_PLANS = 256
 """So many ways to read one schema as another are kept; then all are forgotten."""
@@ -57,7 +57,7 @@ class RegisteredFormat(ABC):
             UsageError: An option has a value that it cannot have.
             SettingsError: The profile has no registry.
         """
-        context.only(self.name, OPTIONS)
+        context.check(self.name)
         self.writing = Writing.of(context.topic, context.options)
         self.registry: Registry = connect(context.profile)
         self._readers: dict[tuple[int, int, Schema], Decode | Incompatible] = {}

@@ -37,7 +37,7 @@ from typing import Any
 
 from streamlab import connectors, formats
 from streamlab.contracts import Schema
-from streamlab.errors import PipelineError, StreamlabError
+from streamlab.errors import PipelineError, StreamlabError, UnknownName
 from streamlab.pipelines.document import Document
 from streamlab.pipelines.functions import transforms_of
 from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
@@ -117,12 +117,24 @@ def _input(document: Document, folder: Path) -> Input:
         raise document.error("source", key, error.message, error.hint) from error
     source: Source = document.build("source", cls, values, folder)
     schema = _schema(document, schema_path, format_name, folder)
+    _check_options(document, "source", format_name, options)
     try:
         return Input(source, format_name, schema, event_time, options)
     except PipelineError as error:
         raise document.error(
             "source", "event_time", error.message, error.hint
         ) from error
+
+
+def _check_options(
+    document: Document, section: str, format_name: str, options: Mapping[str, str]
+) -> None:
+    """Refuse options that the format of a section does not have."""
+    try:
+        formats.Context(options=options).check(format_name)
+    except UnknownName as error:
+        where = (section, "format_options")
+        raise document.error(*where, error.message, error.hint) from error
 
 
 def _schema(
@@ -154,7 +166,11 @@ def _sink(document: Document, outputs: Path) -> Sink:
         cls = connectors.sink_class(kind)
     except StreamlabError as error:
         raise document.error("sink", "type", error.message, error.hint) from error
-    return document.build("sink", cls, values, outputs)
+    sink: Sink = document.build("sink", cls, values, outputs)
+    options = getattr(sink, "format_options", None)
+    if options:
+        _check_options(document, "sink", getattr(sink, "format", ""), options)
+    return sink
 
 
 def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 EXTRA = "registry"
 """The extra that brings the client and the formats' libraries."""
 
+STRATEGY, AUTO, LATEST, RECORD = OPTIONS = (
+    "subject.name.strategy",
+    "auto.register.schemas",
+    "use.latest.version",
+    "record.name",
+)
+"""The options of the formats of a registry; see :mod:`streamlab.registry.subjects`."""
+
 _known: dict[tuple[tuple[str, str], ...], Registry] = {}
 _lock = threading.Lock()
 

@@ -11,15 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from streamlab.errors import Refused, UsageError, near_names
+from streamlab.registry import AUTO, LATEST, RECORD, STRATEGY
 from streamlab.registry.client import Registered, Registry
 
-STRATEGY, AUTO, LATEST, RECORD = (
-    "subject.name.strategy",
-    "auto.register.schemas",
-    "use.latest.version",
-    "record.name",
-)
-OPTIONS = (STRATEGY, AUTO, LATEST, RECORD)
 STRATEGIES = ("topic", "record", "topic-record")
 
 _FLAGS = {"true": True, "false": False}

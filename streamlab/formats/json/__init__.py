@@ -23,7 +23,7 @@ class JsonFormat:
     name = "json"
 
     def __init__(self, context: Context) -> None:
-        context.only(self.name, ())
+        context.check(self.name)
 
     def decode(self, values: Sequence[bytes | None], schema: Schema) -> Decoded:
         """Decode values into a frame that has exactly the schema's columns.
