@@ -24,6 +24,7 @@ from streamlab.errors import Refused, SettingsError, Unavailable
 TIMEOUT_S = 5.0  # for one request
 TRIES = 3
 WAIT_S = 0.2  # before the second try; twice as long before the third
+MOST_UNKNOWN = 10_000  # ids that are remembered to be unknown
 UNKNOWN_KEPT_S = 30.0  # an id that nobody knows may be registered later
 
 _SUBJECT_NOT_FOUND, _VERSION_NOT_FOUND, _SCHEMA_NOT_FOUND = 40401, 40402, 40403
@@ -157,6 +158,8 @@ class Registry:
         found = self._ask("GET", f"schemas/ids/{number}")
         with self._lock:
             if found is None:
+                if len(self._unknown) >= MOST_UNKNOWN:
+                    self._unknown.clear()
                 self._unknown[number] = time.monotonic() + UNKNOWN_KEPT_S
                 return None
             return self._by_id.setdefault(number, Registered.of(found, number=number))

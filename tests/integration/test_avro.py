@@ -25,6 +25,8 @@ from polars.testing import assert_frame_equal
 
 from streamlab.contracts import Field, Schema
 from streamlab.errors import Refused, RowsRefused, SchemaError
+from streamlab.formats.avro.schemas import written
+from streamlab.registry.client import Registered, Registry
 
 pytestmark = pytest.mark.integration
 
@@ -492,3 +494,21 @@ def test_columns_that_the_registered_schema_lacks_are_an_error(
     format_ = ours(topic_name, use_latest_version="true")
     with pytest.raises(SchemaError, match="no field for the column 'notes'"):
         format_.encode(pl.DataFrame({"id": [1], "note": [""], "notes": ["a"]}))
+
+
+def test_a_schema_that_breaks_the_rule_of_its_subject_is_refused(
+    theirs, ours, topic_name, registry_url
+):
+    """The registry's own rule holds for what we register, and can be asked for."""
+    subject = f"{topic_name}-value"
+    ours(topic_name, auto_register_schemas="true").encode(pl.DataFrame({"n": [1]}))
+    theirs.set_compatibility(subject, "BACKWARD")
+    format_ = ours(topic_name, auto_register_schemas="true")
+    with pytest.raises(Refused, match="refuses"):
+        format_.encode(pl.DataFrame({"n": ["text"]}))
+    other = written(pl.Schema({"n": pl.String()}), "Other")
+    longer = written(pl.Schema({"n": pl.Int64(), "m": pl.Int64()}), "N")
+    named_alike = longer.replace('"N"', f'"{topic_name.replace("-", "_")}"')
+    registry = Registry(registry_url)
+    assert not registry.compatible(subject, Registered(0, "AVRO", other))
+    assert registry.compatible(subject, Registered(0, "AVRO", named_alike))

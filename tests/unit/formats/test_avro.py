@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import random
+import subprocess
+import sys
 from decimal import Decimal
 
 import fastavro
@@ -313,3 +315,29 @@ def test_no_value_stands_in_a_reason():
     secret = "4711-secret"
     decoded = only("a", "string", pl.Enum(["x"]), secret)
     assert secret not in decoded.rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "library"),
+    [
+        ("avro", "fastavro"),
+        ("protobuf", "google.protobuf"),
+        ("json-schema", "jsonschema_rs"),
+    ],
+)
+def test_a_missing_library_is_told_with_the_command(name, library):
+    """Without the extra the message says how to install it."""
+    code = f"""
+import sys
+sys.modules[{library!r}] = None
+from streamlab.errors import MissingExtra
+from streamlab.formats import named
+try:
+    named({name!r})
+except MissingExtra as error:
+    print(error.hint)
+"""
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "streamlab-data[registry]" in said.stdout
