@@ -167,7 +167,7 @@ def test_what_is_written_reads_back_equal(rows):
         assert read[0] == (row["text"] or "")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.binary(max_size=12) | st.text('a",;\r\n', max_size=8).map(str.encode))
 )
