@@ -25,6 +25,7 @@ import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.formats import wire
+from streamlab.formats.avro.logical import Conversion
 from streamlab.formats.avro.physical import (
     Physical,
     branches,
@@ -33,7 +34,6 @@ from streamlab.formats.avro.physical import (
     raw_dtype,
 )
 from streamlab.formats.avro.resolving import (
-    Conversion,
     conversion,
     field_of,
     misfit_of,

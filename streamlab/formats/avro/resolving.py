@@ -10,41 +10,21 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 
 import polars as pl
 
 from streamlab.contracts.schema import instantiated
+from streamlab.formats.avro.logical import (
+    Conversion,
+    checked,
+    decimal,
+    time,
+    timestamp,
+)
 from streamlab.formats.avro.physical import KEY, VALUE, place
 from streamlab.formats.avro.types import AvroField, AvroType
 from streamlab.formats.registered import Incompatible
-
-Of = Callable[[pl.Expr], pl.Expr]
-
-PER_SECOND = {"millis": 10**3, "micros": 10**6, "nanos": 10**9}
-UNITS = {"ms": 10**3, "us": 10**6, "ns": 10**9}
-DAY_S = 86_400
-MOST = 2**63 - 1
-DECIMAL_HEX = 32  # digits of the 128 bits that a decimal has
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """From what was read to what was declared.
-
-    Attributes:
-        value: The declared value; null where it does not fit.
-        misfit: Whether that happened; None where it cannot.
-    """
-
-    value: Of
-    misfit: Of | None = None
-
-
-def _checked(value: Of) -> Conversion:
-    """Return a conversion that makes null of what does not fit."""
-    return Conversion(value, lambda raw: raw.is_not_null() & value(raw).is_null())
 
 
 def _same(raw: pl.Expr) -> pl.Expr:
@@ -186,11 +166,11 @@ def _leaf(
     if name == "enum":
         return _symbols(kind, dtype, reader)
     if name.startswith(("timestamp", "local-timestamp")):
-        return _timestamp(name, dtype)
+        return timestamp(name, dtype)
     if name.startswith("time-") and dtype == pl.Time():
-        return _time(name)
+        return time(name)
     if name == "decimal" and isinstance(dtype, pl.Decimal):
-        return _decimal(kind, dtype)
+        return decimal(kind, dtype)
     of = _SIMPLE.get((kind.kind if kind.kind == "fixed" else name, type(dtype)))
     return of(dtype) if of else None
 
@@ -204,7 +184,7 @@ def _integer(kind: AvroType, dtype: pl.DataType) -> Conversion:
         checked = raw.cast(pl.Int32, strict=False) if kind.kind == "int" else raw
         return checked.cast(dtype, strict=False)
 
-    return _checked(value)
+    return checked(value)
 
 
 def _float(dtype: pl.DataType) -> Conversion:
@@ -212,11 +192,11 @@ def _float(dtype: pl.DataType) -> Conversion:
         made = raw.cast(dtype)
         return pl.when(made.cast(pl.Int64, strict=False) == raw).then(made)
 
-    return _checked(value)
+    return checked(value)
 
 
 def _boolean(_: pl.DataType) -> Conversion:
-    return _checked(
+    return checked(
         lambda raw: (
             pl.when(raw == pl.lit(b"\x01"))
             .then(pl.lit(value=True))
@@ -227,11 +207,11 @@ def _boolean(_: pl.DataType) -> Conversion:
 
 
 def _cast(dtype: pl.DataType) -> Conversion:
-    return _checked(lambda raw: raw.cast(dtype, strict=False))
+    return checked(lambda raw: raw.cast(dtype, strict=False))
 
 
 def _text(_: pl.DataType) -> Conversion:
-    return _checked(lambda raw: raw.map_batches(_decoded, return_dtype=pl.String))
+    return checked(lambda raw: raw.map_batches(_decoded, return_dtype=pl.String))
 
 
 def _decoded(raw: pl.Series) -> pl.Series:
@@ -254,7 +234,7 @@ def _unchanged(_: pl.DataType) -> Conversion:
 
 
 def _date(dtype: pl.DataType) -> Conversion:
-    return _checked(lambda raw: raw.cast(pl.Int32, strict=False).cast(dtype))
+    return checked(lambda raw: raw.cast(pl.Int32, strict=False).cast(dtype))
 
 
 _SIMPLE: Mapping[tuple[str, type[pl.DataType]], Callable[[pl.DataType], Conversion]] = {
@@ -294,78 +274,7 @@ def _symbols(
         )
         return named.cast(dtype, strict=False)
 
-    return _checked(value)
-
-
-def _timestamp(name: str, dtype: pl.DataType) -> Conversion | None:
-    local = name.startswith("local")
-    if not isinstance(dtype, pl.Datetime) or (dtype.time_zone is None) != local:
-        return None
-    written = PER_SECOND[name.rpartition("-")[2]]
-    wanted = UNITS[dtype.time_unit]
-    utc = pl.Datetime(dtype.time_unit, None if local else "UTC")
-
-    def value(raw: pl.Expr) -> pl.Expr:
-        ticks = rescaled(raw, written, wanted).cast(utc)
-        if dtype.time_zone in {None, "UTC"}:
-            return ticks
-        return ticks.dt.convert_time_zone(str(dtype.time_zone))
-
-    return Conversion(value) if written == wanted else _checked(value)
-
-
-def rescaled(raw: pl.Expr, written: int, wanted: int) -> pl.Expr:
-    """Return ticks in another unit; null where they would not be the same time."""
-    if wanted > written:
-        factor = wanted // written
-        room = raw.is_between(-(MOST // factor), MOST // factor)
-        return pl.when(room).then(raw * factor)
-    if wanted < written:
-        factor = written // wanted
-        return pl.when(raw % factor == 0).then(raw // factor)
-    return raw
-
-
-def _time(name: str) -> Conversion:
-    written = PER_SECOND[name.removeprefix("time-")]
-    factor = UNITS["ns"] // written
-    return _checked(
-        lambda raw: pl.when(raw.is_between(0, DAY_S * written - 1)).then(
-            (raw * factor).cast(pl.Time)
-        )
-    )
-
-
-def _decimal(kind: AvroType, dtype: pl.Decimal) -> Conversion | None:
-    """Read the two's complement of the digits, in as few bytes as its writer took."""
-    scale = kind.scale
-    if dtype.scale < scale:
-        return None
-
-    def value(raw: pl.Expr) -> pl.Expr:
-        digits = raw.bin.encode("hex")
-        negative = digits.str.contains("^[89a-f]")
-        whole = (
-            pl.when(negative)
-            .then(digits.str.pad_start(DECIMAL_HEX, "f"))
-            .otherwise(digits.str.pad_start(DECIMAL_HEX, "0"))
-        )
-        fits = digits.str.len_bytes().is_between(2, DECIMAL_HEX)
-        held = pl.when(fits).then(whole).str.decode("hex", strict=False)
-        number = held.bin.reinterpret(dtype=pl.Int128, endianness="big")
-        return _pointed(number, scale).cast(dtype, strict=False)
-
-    return _checked(value)
-
-
-def _pointed(number: pl.Expr, scale: int) -> pl.Expr:
-    """Return the digits of a number as text, with the point where it belongs."""
-    text = number.cast(pl.String)
-    if not scale:
-        return text
-    sign = pl.when(text.str.starts_with("-")).then(pl.lit("-")).otherwise(pl.lit(""))
-    digits = text.str.strip_prefix("-").str.pad_start(scale + 1, "0")
-    return sign + digits.str.head(-scale) + "." + digits.str.tail(scale)
+    return checked(value)
 
 
 def misfit_of(

@@ -19,8 +19,8 @@ import polars as pl
 from streamlab.contracts.schema import instantiated
 from streamlab.errors import RowsRefused, SchemaError, near_names
 from streamlab.formats import wire
+from streamlab.formats.avro.logical import PER_SECOND, UNITS, rescaled
 from streamlab.formats.avro.physical import KEY, VALUE, Physical, branches, place
-from streamlab.formats.avro.resolving import PER_SECOND, UNITS, rescaled
 from streamlab.formats.avro.schemas import record_of
 from streamlab.formats.avro.types import NO_DEFAULT, AvroField, AvroType
 

@@ -75,23 +75,32 @@ class Rows:
             _physical(pl.col(name), dtype).alias(name)
             for name, dtype in frame.schema.items()
         )
-        reasons: dict[int, str] = {}
+        reasons = self._nulls(frame)
         written: list[bytes] = []
+        nested = [(name, self._fields[name]) for name in frame.columns]
+        nested = [(name, f) for name, f in nested if f.is_repeated or f.message_type]
         for at, row in enumerate(physical.iter_rows(named=True)):
             try:
-                values = {
-                    name: _value(self._fields[name], value, name)
-                    for name, value in row.items()
-                }
-                made = self._class(**{k: v for k, v in values.items() if v is not None})
+                for name, field in nested:
+                    row[name] = _value(field, row[name], name)
+                made = self._class(**{k: v for k, v in row.items() if v is not None})
                 written.append(self._head + made.SerializeToString(deterministic=True))
             except _Misfit as misfit:
                 reasons[at] = str(misfit)
             except (ValueError, TypeError):
                 reasons[at] = "a column has a value that its field cannot hold"
         if reasons:
-            raise RowsRefused(reasons)
+            raise RowsRefused(dict(sorted(reasons.items())))
         return written
+
+    def _nulls(self, frame: pl.DataFrame) -> dict[int, str]:
+        """Return the rows with a null whose field would make something else of it."""
+        return {
+            row: f"column {name!r} is null, which its field cannot be"
+            for name in frame.columns
+            if not self._fields[name].has_presence
+            for row in frame[name].is_null().arg_true()
+        }
 
 
 class _Misfit(Exception):
