@@ -65,7 +65,7 @@ class Context:
         options = OPTIONS.get(format_name, ())
         for name in self.options:
             if name not in options:
-                raise UnknownName(f"option of format {format_name!r}", name, options)
+                raise UnknownName(f"{format_name} option", name, options)
 
 
 @dataclass(frozen=True, slots=True)
