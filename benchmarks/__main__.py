@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from benchmarks.avro import AvroBench
 from benchmarks.latency import Paced
 from benchmarks.results import Result, show, write
 from benchmarks.throughput import Bench
@@ -19,12 +20,15 @@ def main() -> None:
     """Run the named cases, all without names, and write and print the results."""
     with project.fresh(HOME.resolve(), print) as servers:
         bench = cache(lambda: Bench.on(servers, HOME.resolve()))
+        avro = AvroBench()
         paced = Paced(servers, HOME.resolve())
         cases: dict[str, Callable[[], Result]] = {
             "tap": lambda: bench().tap(),
             "kafka-kafka": lambda: bench().kafka_kafka(1),
             "kafka-kafka-2-workers": lambda: bench().kafka_kafka(2),
             "kafka-postgres": lambda: bench().kafka_postgres(),
+            "avro-decode": avro.decode,
+            "avro-fastavro": avro.fastavro,
             "latency-kafka": paced.kafka,
             "latency-postgres": paced.postgres,
         }

@@ -17,6 +17,11 @@ A settings file has profiles, one for each place with servers::
     [profiles.work.postgres]
     dsn = "${env:WAREHOUSE_DSN}"
 
+    [profiles.work.registry]
+    url = "https://registry.example"
+    username = "me"
+    password = "${env:REGISTRY_PASSWORD}"
+
 A value may be a reference, ``${env:NAME}`` or ``${file:PATH}``. It stays a reference
 wherever settings are shown, written or exported, and is resolved on connecting. A
 variable that the environment does not have is looked up in the file ``.env`` beside
@@ -264,7 +269,7 @@ def _on_top(stack: Profile, file: Profile | None) -> Profile:
         stack.name,
         kafka={**stack.kafka, **file.kafka},
         postgres={**stack.postgres, **file.postgres},
-        registry=file.registry,
+        registry={**stack.registry, **file.registry},
     )
 
 
@@ -277,10 +282,12 @@ def _local_stack(home: Path) -> Profile | None:
         return None
     kafka = servers.get("kafka", {}).get("address")
     postgres = servers.get("postgres", {}).get("dsn")
-    if not (kafka or postgres):
+    registry = servers.get("registry", {}).get("url")
+    if not (kafka or postgres or registry):
         return None
     return Profile(
         LOCAL,
         kafka={"bootstrap.servers": kafka} if kafka else {},
         postgres={"dsn": postgres} if postgres else {},
+        registry={"url": registry} if registry else {},
     )

@@ -9,14 +9,16 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streamlab import stack as local_stack
+from streamlab.formats import Context, Format, named
 from streamlab.settings import STATE_FOLDER
-from streamlab.stack import SERVERS, Stack, ports
+from streamlab.stack import STANDARD, Stack, ports
 from tests.secured_kafka import Secured, SecuredKafka, opened, prepared
 
 _PREFIX = "streamlab-test-"
@@ -41,7 +43,7 @@ def own_stack() -> Iterator[Callable[..., Stack]]:
         def start(*servers: str) -> Stack:
             home = opened.enter_context(_temporary_home())
             return opened.enter_context(
-                local_stack.up(home, servers=servers or SERVERS)
+                local_stack.up(home, servers=servers or STANDARD)
             )
 
         yield start
@@ -73,6 +75,47 @@ def kafka_address(stack: Stack) -> str:
 def postgres_dsn(stack: Stack) -> str:
     """Return the DSN of the shared PostgreSQL."""
     return stack.postgres
+
+
+@pytest.fixture(scope="session")
+def registry_url() -> Iterator[str]:
+    """Return the URL of a real schema registry, for tests that leave it running."""
+    with (
+        _temporary_home() as home,
+        local_stack.up(home, servers=("registry",)) as running,
+    ):
+        yield running.registry
+
+
+@pytest.fixture(scope="session")
+def theirs(registry_url: str) -> Iterator[Any]:
+    """Return Confluent's client of the real registry, for their serializers."""
+    # Not at the top: what it imports warns, and few tests need it.
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    with SchemaRegistryClient({"url": registry_url}) as client:
+        yield client
+
+
+@pytest.fixture
+def format_on_registry(
+    registry_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Format]:
+    """Return a function that makes a format on the real registry.
+
+    ``make(name, topic, **options)``; dots in the names of options are written as
+    underscores.
+    """
+    (tmp_path / "streamlab.toml").write_text(
+        f'default_profile = "t"\n[profiles.t.registry]\nurl = "{registry_url}"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+
+    def make(name: str, topic: str = "", **options: str) -> Format:
+        given = {key.replace("_", "."): value for key, value in options.items()}
+        return named(name, Context(topic, "", given))
+
+    return make
 
 
 @pytest.fixture

@@ -16,9 +16,11 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of one of the three commands."""
     if name == "up":
         parser.add_argument(
-            "servers", nargs="*", help="kafka, postgres; all of them if none is named"
+            "servers",
+            nargs="*",
+            help="kafka, postgres, registry; the first two if none is named",
         )
-        for server in ("kafka", "postgres"):
+        for server in ("kafka", "postgres", "registry"):
             parser.add_argument(
                 f"--{server}-port",
                 type=int,
@@ -44,9 +46,10 @@ def _up(home: Path, arguments: argparse.Namespace) -> int:
 
     stack.up(
         home,
-        servers=arguments.servers or stack.SERVERS,
+        servers=arguments.servers or stack.STANDARD,
         kafka_port=arguments.kafka_port,
         postgres_port=arguments.postgres_port,
+        registry_port=arguments.registry_port,
         progress=_tell,
     )
     _show(home)
@@ -80,7 +83,8 @@ def _show(home: Path) -> bool:
     states = stack.status(home)
     _clear()
     for each in states:
-        reach = each.access.get("dsn") or each.access.get("address", "")
+        keys = ("dsn", "url", "address")
+        reach = next(filter(None, map(each.access.get, keys)), "")
         pid = f"pid {each.pid}" if each.pid else ""
         print(f"{each.name:<9} {each.state:<9} {pid:<12} {reach}".rstrip())
         if each.log:

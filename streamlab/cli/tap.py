@@ -30,7 +30,7 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
         help="from these offsets, such as 0:100,1:250",
     )
     parser.add_argument("--key", help="only events with this key")
-    parser.add_argument("--format", default="json", help="json, string or bytes")
+    parser.add_argument("--format", default="json", help="as in a pipeline file")
     parser.add_argument("--schema", type=Path, help="schema file; else inferred")
     parser.add_argument(
         "--personal", default="", metavar="FIELD,…", help="mask these fields as well"

@@ -27,9 +27,11 @@ from streamlab.export.proof import prove
 from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
+from streamlab.formats import OF_REGISTRY
 from streamlab.pipelines import DeadLetters, Input, Pipeline, file
 from streamlab.pipelines.picture import mermaid
 from streamlab.pipelines.plan import plan
+from streamlab.registry import EXTRA as REGISTRY_EXTRA
 from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.taps.sample import Sample
@@ -151,7 +153,14 @@ def _pipeline(
         source = KafkaSource(sample.topic)
     return Pipeline(
         name=name,
-        inputs=(Input(source, sample.format, sample.schema),),
+        inputs=(
+            Input(
+                source,
+                sample.format,
+                sample.schema,
+                format_options=sample.format_options,
+            ),
+        ),
         transforms=(what,),
         sink=sink,
         dead_letters=dead_letters or DeadLetters(file=Path(f"{name}.dead.jsonl")),
@@ -300,6 +309,8 @@ def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     extras = {BUILT_IN[kind].extra for kind in kinds}
     if "pandas" in captured.packages or any(one.pandas for one in pipeline.transforms):
         extras.add("pandas")
+    if {pipeline.input.format, getattr(pipeline.sink, "format", "")} & OF_REGISTRY:
+        extras.add(REGISTRY_EXTRA)
     others = {
         imports.distribution_of(one)
         for one in captured.packages - sys.stdlib_module_names

@@ -1,27 +1,71 @@
 """Formats: bytes to frames and back, a whole batch in one call.
 
 A format is a plain object with the methods of :class:`Format`; :func:`named` finds
-one by the name that a pipeline file uses. A value that cannot be decoded is not an
-exception but part of the result: a :class:`Rejection`, and its neighbours pass.
+one by the name that a pipeline file uses, and tells it where its values are: some
+formats need the topic, a schema registry or settings of their own. A value that cannot
+be decoded is not an exception but part of the result: a :class:`Rejection`, and its
+neighbours pass.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, cast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
 
 import polars as pl
 
+from streamlab import registry
 from streamlab.contracts import Schema
-from streamlab.errors import UnknownName
+from streamlab.errors import MissingExtra, UnknownName
 
 BUILT_IN = {
+    "avro": "streamlab.formats.avro:AvroFormat",
     "json": "streamlab.formats.json:JsonFormat",
     "string": "streamlab.formats.plain:StringFormat",
+    "json-schema": "streamlab.formats.json_schema:JsonSchemaFormat",
+    "csv": "streamlab.formats.csv:CsvFormat",
+    "protobuf": "streamlab.formats.protobuf:ProtobufFormat",
     "bytes": "streamlab.formats.plain:BytesFormat",
 }
+
+OF_REGISTRY = frozenset(("avro", "json-schema", "protobuf"))
+"""Formats whose schemas are in a registry; they need its extra."""
+
+CSV_SEPARATOR, CSV_NULL = "separator", "null"
+
+OPTIONS: Mapping[str, Sequence[str]] = {
+    **dict.fromkeys(OF_REGISTRY, registry.OPTIONS),
+    "csv": (CSV_SEPARATOR, CSV_NULL),
+}
+"""The options of each format that has some."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where the values of a format are, and its settings.
+
+    Attributes:
+        topic: The topic that holds the values; empty where there is none.
+        profile: Profile of the servers; empty for the default one.
+        options: Settings of the format, by the names that its page lists.
+    """
+
+    topic: str = ""
+    profile: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, format_name: str) -> None:
+        """Refuse options that a format does not have.
+
+        Raises:
+            UnknownName: It has no such option.
+        """
+        options = OPTIONS.get(format_name, ())
+        for name in self.options:
+            if name not in options:
+                raise UnknownName(f"{format_name} option", name, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +124,45 @@ class Format(Protocol):
         """
 
 
-def named(name: str) -> Format:
-    """Return the format of that name.
+def known(name: str) -> None:
+    """Refuse a name that no format has; nothing is imported.
 
     Raises:
-        UnknownName: There is none.
+        UnknownName: There is no format of that name.
     """
+    if name not in BUILT_IN:
+        raise UnknownName("format", name, BUILT_IN)
+
+
+def schemas_of(format_: Format) -> tuple[Mapping[str, Any], ...]:
+    """Return the registered schemas that a format has used, as JSON; most use none.
+
+    :func:`streamlab.registry.recorded.recorded` makes a registry of them again.
+    """
+    used: Callable[[], tuple[Mapping[str, Any], ...]] = getattr(
+        format_, "used_schemas", tuple
+    )
+    return used()
+
+
+def named(name: str, context: Context | None = None) -> Format:
+    """Return the format of that name.
+
+    Args:
+        name: Its name in the table of formats.
+        context: Where its values are; formats that stand by themselves need none.
+
+    Raises:
+        UnknownName: There is none, or it has no such option.
+        MissingExtra: A library that it needs is not installed.
+        SettingsError: It needs a schema registry, and the profile has none.
+    """
+    known(name)
+    module, _, attribute = BUILT_IN[name].partition(":")
     try:
-        module, _, attribute = BUILT_IN[name].partition(":")
-    except KeyError:
-        raise UnknownName("format", name, BUILT_IN) from None
-    return cast("Format", getattr(importlib.import_module(module), attribute)())
+        format_class = getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "streamlab").startswith("streamlab"):
+            raise
+        raise MissingExtra(f"format {name!r}", registry.EXTRA) from error
+    return cast("Format", format_class(context or Context()))

@@ -18,6 +18,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from streamlab.errors import DISTRIBUTION
+
 REGISTRY_CODE = "registry-format"
 COMPRESSED_CODE = "compressed"
 UTF16_CODE = "not-utf8"
@@ -70,8 +72,8 @@ def recognised(value: bytes) -> Framing | None:
             REGISTRY_CODE,
             f"in the Confluent wire format (schema id {identity}), "
             f"{_payload(value[HEADER_BYTES:])}",
-            "reading it takes the extra 'registry', which is not in this version; "
-            "format 'bytes' takes it as it is",
+            "format 'avro', 'protobuf' or 'json-schema' reads it "
+            f"(pip install '{DISTRIBUTION}[registry]')",
         )
     for start, name in _COMPRESSED.items():
         if value.startswith(start):

@@ -8,7 +8,7 @@ import polars as pl
 
 from streamlab.contracts import Field, Schema
 from streamlab.errors import SchemaError
-from streamlab.formats import Decoded, Rejection, framing
+from streamlab.formats import Context, Decoded, Rejection, framing
 
 COLUMN = "value"
 
@@ -17,6 +17,9 @@ class BytesFormat:
     """The bytes as they are, in one Binary column."""
 
     name = "bytes"
+
+    def __init__(self, context: Context) -> None:
+        context.check(self.name)
 
     def decode(self, values: Sequence[bytes | None], schema: Schema) -> Decoded:
         """Return the values as a column; a tombstone is rejected.
@@ -46,6 +49,9 @@ class StringFormat:
     """UTF-8 text, in one String column."""
 
     name = "string"
+
+    def __init__(self, context: Context) -> None:
+        context.check(self.name)
 
     def decode(self, values: Sequence[bytes | None], schema: Schema) -> Decoded:
         """Return the values as a column; tombstones and other bytes are rejected.

@@ -112,6 +112,18 @@ class Document:
             raise self.error(section, key, message)
         return value
 
+    def options(self, section: str, values: dict[str, Any], key: str) -> dict[str, str]:
+        """Take a table of names and texts out of ``values``; empty where there is none.
+
+        Raises:
+            PipelineError: It is something else.
+        """
+        try:
+            return _fitted_table(values.pop(key, {}))
+        except _Unfit as error:
+            message = f"{key} must be {error}"
+            raise self.error(section, key, message) from None
+
     def build(
         self, section: str, cls: type[T], values: Mapping[str, Any], base: Path
     ) -> T:

@@ -12,6 +12,7 @@
     format = "json"
     schema = "schema.yaml"
     event_time = "scheduled"         # may be left out; measures the latency from it
+    format_options = {}              # may be left out; settings of the format
 
     [sink]
     type = "postgres"                # the rest are the fields of PostgresSink
@@ -36,7 +37,7 @@ from typing import Any
 
 from streamlab import connectors, formats
 from streamlab.contracts import Schema
-from streamlab.errors import PipelineError, StreamlabError
+from streamlab.errors import PipelineError, StreamlabError, UnknownName
 from streamlab.pipelines.document import Document
 from streamlab.pipelines.functions import transforms_of
 from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
@@ -107,32 +108,45 @@ def _input(document: Document, folder: Path) -> Input:
     format_name = document.text("source", values, "format")
     schema_path = values.pop("schema", None)
     event_time = values.pop("event_time", None)
+    options = document.options("source", values, "format_options")
     try:
         cls = connectors.source_class(kind)
-        codec = formats.named(format_name)
+        formats.known(format_name)
     except StreamlabError as error:
         key = "type" if getattr(error, "kind", "") == "source" else "format"
         raise document.error("source", key, error.message, error.hint) from error
     source: Source = document.build("source", cls, values, folder)
-    schema = _schema(document, schema_path, codec, folder)
+    schema = _schema(document, schema_path, format_name, folder)
+    _check_options(document, "source", format_name, options)
     try:
-        return Input(source, format_name, schema, event_time)
+        return Input(source, format_name, schema, event_time, options)
     except PipelineError as error:
         raise document.error(
             "source", "event_time", error.message, error.hint
         ) from error
 
 
+def _check_options(
+    document: Document, section: str, format_name: str, options: Mapping[str, str]
+) -> None:
+    """Refuse options that the format of a section does not have."""
+    try:
+        formats.Context(options=options).check(format_name)
+    except UnknownName as error:
+        where = (section, "format_options")
+        raise document.error(*where, error.message, error.hint) from error
+
+
 def _schema(
-    document: Document, written: object, codec: formats.Format, folder: Path
+    document: Document, written: object, format_name: str, folder: Path
 ) -> Schema:
     """Return the schema of the source's events; a format may have just one."""
     from streamlab.contracts import odcs
 
     if written is None:
-        if codec.name in ONE_SCHEMA:
-            return codec.infer(())
-        message = f"[source] needs the path of a schema for the format {codec.name}"
+        if format_name in ONE_SCHEMA:
+            return formats.named(format_name).infer(())
+        message = f"[source] needs the path of a schema for the format {format_name}"
         hint = f'schema = "{SCHEMA_FILE_NAME}", made by a tap or by hand'
         raise document.error("source", "", message, hint)
     if not isinstance(written, str):
@@ -152,7 +166,11 @@ def _sink(document: Document, outputs: Path) -> Sink:
         cls = connectors.sink_class(kind)
     except StreamlabError as error:
         raise document.error("sink", "type", error.message, error.hint) from error
-    return document.build("sink", cls, values, outputs)
+    sink: Sink = document.build("sink", cls, values, outputs)
+    options = getattr(sink, "format_options", None)
+    if options:
+        _check_options(document, "sink", getattr(sink, "format", ""), options)
+    return sink
 
 
 def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
@@ -177,6 +195,7 @@ def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
         "schema": SCHEMA_FILE_NAME,
         **({"event_time": stream.event_time} if stream.event_time else {}),
         **settings_of(stream.source, folder),
+        **({"format_options": stream.format_options} if stream.format_options else {}),
     }
     head: dict[str, Any] = {"name": pipeline.name}
     if len(transforms) == 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.errors import PipelineError
+from streamlab.formats import Context
 from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.transforms.transform import Transform
@@ -33,12 +34,24 @@ class Input:
         schema: What its events are; fixed before the pipeline runs.
         event_time: Column that says when an event happened (a Datetime, or an
             integer of ms since 1970 UTC); only used to measure latency.
+        format_options: Settings of the format, by the names that its page lists.
     """
 
     source: Source
     format: str
     schema: Schema
     event_time: str | None = None
+    format_options: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def context(self) -> Context:
+        """Return where the values are, for their format."""
+        topic = getattr(self.source, "topic", "")
+        return Context(
+            topic if isinstance(topic, str) else "",
+            getattr(self.source, "profile", ""),
+            self.format_options,
+        )
 
     def __post_init__(self) -> None:
         """Check that the event time is a time."""

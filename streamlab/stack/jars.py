@@ -1,4 +1,4 @@
-"""Fetch the broker's jars: exactly the locked ones, checked, once per user."""
+"""Fetch the jars of servers: exactly the locked ones, checked, once per user."""
 
 from __future__ import annotations
 
@@ -30,17 +30,31 @@ _PARTIAL = "partial-"
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One locked jar: Maven coordinates ``group:artifact:version``, and its content."""
+    """One locked jar, or another file of Maven's.
+
+    Attributes:
+        coordinates: ``group:artifact:version``; behind it ``:packaging:classifier``
+            for a file that is no plain jar.
+        sha256: Sum of its content.
+        bytes: Its size.
+    """
 
     coordinates: str
     sha256: str
     bytes: int
 
     @property
+    def parts(self) -> tuple[str, str, str, str, str]:
+        """Return group, artifact, version, packaging and classifier."""
+        group, artifact, version, *kind = self.coordinates.split(":")
+        packaging, classifier = kind or ("jar", "")
+        return group, artifact, version, packaging, classifier
+
+    @property
     def file_name(self) -> str:
         """Return the name Maven gives the file."""
-        _, artifact, version = self.coordinates.split(":")
-        return f"{artifact}-{version}.jar"
+        _, artifact, version, packaging, classifier = self.parts
+        return "-".join(filter(None, (artifact, version, classifier))) + f".{packaging}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +115,7 @@ def fetch(name: str, tell: Tell, cache: Path | None = None) -> Path:
 
 
 def _missing(lock: JarLock, folder: Path) -> list[Jar]:
-    found = {path.name: path.stat().st_size for path in folder.glob("*.jar")}
+    found = {path.name: path.stat().st_size for path in folder.glob("*")}
     return [jar for jar in lock.jars if found.get(jar.file_name) != jar.bytes]
 
 
@@ -164,8 +178,9 @@ class _Download:
         )
 
     def _downloaded(self, jar: Jar) -> Path:
-        group, artifact, version = jar.coordinates.split(":")
-        wanted = self._maven.project(group, artifact).at_version(version).artifact()
+        group, artifact, version, packaging, classifier = jar.parts
+        component = self._maven.project(group, artifact).at_version(version)
+        wanted = component.artifact(classifier, packaging)
         for left in reversed(range(_TRIES)):
             try:
                 return Path(wanted.resolve())

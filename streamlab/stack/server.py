@@ -67,7 +67,7 @@ class Server(ABC):
     @property
     @abstractmethod
     def access(self) -> Mapping[str, str]:
-        """Return how clients reach it: ``address``, and ``dsn`` where it has one."""
+        """Return how clients reach it: ``address``, ``dsn`` or ``url`` with it."""
 
     @property
     def port(self) -> int:

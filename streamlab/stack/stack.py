@@ -19,11 +19,19 @@ from streamlab.stack.kafka import Kafka
 from streamlab.stack.postgres import Postgres
 from streamlab.stack.processes import last_lines
 from streamlab.stack.record import Record
+from streamlab.stack.registry import SchemaRegistry
 from streamlab.stack.server import Server, Tell
 
-_KINDS: Mapping[str, type[Server]] = {"kafka": Kafka, "postgres": Postgres}
+_KINDS: Mapping[str, type[Server]] = {
+    "kafka": Kafka,
+    "postgres": Postgres,
+    "registry": SchemaRegistry,
+}
 SERVERS = tuple(_KINDS)
 """Names of the servers a stack can have."""
+
+STANDARD = ("kafka", "postgres")
+"""Names of the servers that start where none is named."""
 
 _LOCK_PATIENCE_S = 900.0  # seconds; another `up` may have to download first
 _LOCK_SILENCE_S = 1.0  # seconds until it is said that another one is waited for
@@ -57,6 +65,15 @@ class Stack:
         return self.server("postgres").access["dsn"]
 
     @property
+    def registry(self) -> str:
+        """Return the URL of the schema registry.
+
+        Raises:
+            UnknownName: It was not started; it starts on request only.
+        """
+        return self.server("registry").access["url"]
+
+    @property
     def attached(self) -> bool:
         """Return whether all of it ran before, so that it is not ours to stop."""
         return not self.started
@@ -70,7 +87,7 @@ class Stack:
         try:
             return self.servers[name]
         except KeyError:
-            hint = "start it: streamlab up"
+            hint = f"start it: streamlab up {name}"
             raise UnknownName("server", name, self.servers, hint=hint) from None
 
     def close(self) -> None:
@@ -101,8 +118,8 @@ class ServerState:
         state: ``running``, ``starting``, ``stopped``, or ``died``: it was started,
             not stopped, and is not there.
         pid: Its main process, if it runs.
-        access: How clients reach it, or last did: ``address``, and ``dsn`` where it
-            has one (without a password); empty before the first start.
+        access: How clients reach it, or last did: ``address``, and ``dsn`` (without
+            a password) or ``url`` where it has one; empty before the first start.
         log: The last lines of its log if it died.
     """
 
@@ -116,9 +133,10 @@ class ServerState:
 def up(
     home: Path,
     *,
-    servers: Sequence[str] = SERVERS,
+    servers: Sequence[str] = STANDARD,
     kafka_port: int = 0,
     postgres_port: int = 0,
+    registry_port: int = 0,
     progress: Tell | None = None,
 ) -> Stack:
     """Start the servers that do not run yet, and return when all serve clients.
@@ -131,6 +149,7 @@ def up(
         servers: Names of the servers to start.
         kafka_port: Port of the broker; 0 for the one of the last start, or a free one.
         postgres_port: The same for PostgreSQL.
+        registry_port: The same for the schema registry.
         progress: Takes lines about what is being done, to show to a person.
 
     Raises:
@@ -140,7 +159,11 @@ def up(
     """
     home = home.resolve()
     tell = progress or (lambda _: None)
-    asked = {"kafka": kafka_port, "postgres": postgres_port}
+    asked = {
+        "kafka": kafka_port,
+        "postgres": postgres_port,
+        "registry": registry_port,
+    }
     for name in servers:
         if name not in _KINDS:
             raise UnknownName("server", name, SERVERS)
@@ -174,13 +197,19 @@ def down(home: Path, *, servers: Sequence[str] = SERVERS) -> tuple[str, ...]:
 def status(home: Path) -> tuple[ServerState, ...]:
     """Return what is known of each server of a home; disturbs and waits for nothing.
 
+    A server that starts on request only is left out while it was not asked for.
+
     Raises:
         StackError: The stack belongs to another user.
     """
     home = home.resolve()
     record = Record.load(home)
     with _obstacles_told():
-        return tuple(_state(home, name, record) for name in SERVERS)
+        return tuple(
+            _state(home, name, record)
+            for name in SERVERS
+            if name in STANDARD or name in record.servers
+        )
 
 
 def _up(home: Path, asked: Mapping[str, int], tell: Tell) -> Stack:

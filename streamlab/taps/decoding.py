@@ -11,7 +11,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.contracts.mask import Masker
 from streamlab.errors import SchemaError, UnknownName, UsageError, first_line
-from streamlab.formats import Rejection, named
+from streamlab.formats import Context, Rejection, named, schemas_of
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA, Headers
 from streamlab.taps.masking import Masking, masked
@@ -107,6 +107,7 @@ class Decoder:
         where: Only events for which this is true; None for all. It sees the values
             as they are.
         masking: What to mask before it is kept; nothing if left out.
+        context: What the format may need; its topic alone where left out.
     """
 
     def __init__(
@@ -118,9 +119,11 @@ class Decoder:
         key: bytes | None = None,
         where: pl.Expr | None = None,
         masking: Masking | None = None,
+        context: Context | None = None,
     ) -> None:
         self.topic = topic
-        self.format = named(format)
+        self.context = context or Context(topic)
+        self.format = named(format, self.context)
         self._key = key
         self._where = where
         self.masking = masking or Masking(unmask=True)
@@ -129,6 +132,11 @@ class Decoder:
         if schema is not None:
             self._check(schema)
             self.schema = self.masking.marked(schema)
+
+    @property
+    def schemas(self) -> tuple[Mapping[str, object], ...]:
+        """Return the registered schemas that were used so far."""
+        return schemas_of(self.format)
 
     def part(self, chunk: RawEvents, first: int = 0) -> Part:
         """Decode a chunk.

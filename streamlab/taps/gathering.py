@@ -48,4 +48,6 @@ def sample_of(
         headers={place: each for part in parts for place, each in part.headers.items()},
         masks=decoder.masking.paths(schema),
         withheld=sum(part.withheld for part in parts),
+        schemas=decoder.schemas,
+        format_options=decoder.context.options,
     )

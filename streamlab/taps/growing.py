@@ -16,6 +16,7 @@ from streamlab.errors import UnknownName, UsageError, first_line
 from streamlab.positions import Span, TopicPartition
 from streamlab.sinks import DeadLetter
 from streamlab.sources import Headers
+from streamlab.taps.codec import all_schemas, context_of, known_schemas
 from streamlab.taps.decoding import Decoder
 from streamlab.taps.origin import BY_HAND, Origin, Place
 
@@ -204,6 +205,7 @@ def _merged(sample: Sample, added: Sample) -> Sample:
         spans=_covering(sample, added),
         cut={**sample.cut, "added": count + (before if isinstance(before, int) else 0)},
         withheld=sample.withheld + added.withheld,
+        schemas=all_schemas(sample, added),
     )
 
 
@@ -292,7 +294,14 @@ def _chosen(frame: pl.DataFrame, rows: pl.Expr | Sequence[int]) -> set[int]:
 
 def _decoded(sample: Sample, given: GivenEvents) -> Sample:
     """Return events as a sample like another one, nothing masked."""
-    part = Decoder(sample.topic, sample.format, schema=sample.schema).part(given)
+    with known_schemas(sample):
+        decoder = Decoder(
+            sample.topic,
+            sample.format,
+            schema=sample.schema,
+            context=context_of(sample),
+        )
+    part = decoder.part(given)
     made = replace(
         sample,
         frame=part.frame,

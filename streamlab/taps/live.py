@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
@@ -14,6 +14,7 @@ from streamlab.connectors.kafka import connection, rights, topics
 from streamlab.connectors.kafka.following import Chunk, Follower
 from streamlab.contracts import Schema
 from streamlab.errors import SchemaError, StreamlabError, Unavailable
+from streamlab.formats import Context
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.decoding import Decoder, Part
@@ -157,12 +158,13 @@ class LiveTap:
                 _LOGGER.exception("a listener of the live tap %s failed", self.topic)
 
 
-def live_tap(
+def live_tap(  # noqa: PLR0913 -- each is an option of `%tap --live`
     topic: str,
     *,
     keep_rows: int = KEEP_ROWS,
     where: pl.Expr | None = None,
     format: str = "json",  # noqa: A002 -- the word for it everywhere
+    format_options: Mapping[str, str] | None = None,
     schema: Schema | None = None,
     personal: Sequence[str] = (),
     unmask: bool = False,
@@ -177,6 +179,7 @@ def live_tap(
         keep_rows: How many of the newest events are kept.
         where: Only events for which this is true.
         format: Name of the format of the values.
+        format_options: Settings of the format, by the names that its page lists.
         schema: Schema of the events; inferred from the first that come if left out.
         personal: Fields with personal data, besides those that the schema marks. They
             are masked before anything is kept; ``where`` sees them as they are.
@@ -190,7 +193,14 @@ def live_tap(
     client = connection.admin(profile)
     partitions = topics.describe(client, topic, needed=rights.read).partitions
     masking = Masking(tuple(personal), unmask)
-    decoder = Decoder(topic, format, schema=schema, where=where, masking=masking)
+    decoder = Decoder(
+        topic,
+        format,
+        schema=schema,
+        where=where,
+        masking=masking,
+        context=Context(topic, profile, format_options or {}),
+    )
     masking.tell(topic, decoder.schema)
     starts = _last(
         topics.starts(client, partitions, topics.EARLIEST),

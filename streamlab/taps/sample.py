@@ -15,11 +15,12 @@ from streamlab.contracts.mask import Masker
 from streamlab.contracts.schema import Path as FieldPath
 from streamlab.contracts.schema import dotted
 from streamlab.errors import MissingExtra
-from streamlab.formats import Rejection, named
+from streamlab.formats import Rejection
 from streamlab.positions import Span
 from streamlab.sinks import DeadLetter
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps import growing, masking, storing
+from streamlab.taps.codec import format_of
 from streamlab.taps.growing import Rows
 from streamlab.taps.origin import HeadersByPlace, Origin
 from streamlab.taps.replay import SampleSource
@@ -55,6 +56,9 @@ class Sample:
         masks: Ways to the personal data that is masked.
         withheld: How many values were left out because they did not decode and could
             therefore not be masked.
+        schemas: The registered schemas of the values, as the registry's JSON; with
+            them a replay needs no registry.
+        format_options: Settings of the format.
     """
 
     name: str
@@ -71,6 +75,8 @@ class Sample:
     headers: HeadersByPlace = field(default_factory=dict, repr=False)
     masks: tuple[FieldPath, ...] = ()
     withheld: int = 0
+    schemas: Sequence[Mapping[str, object]] = field(default_factory=tuple, repr=False)
+    format_options: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def empty(
@@ -179,7 +185,7 @@ class Sample:
         if marked.is_masked:
             return self if schema == self.schema else marked
         done = replace(marked, masks=schema.personal)
-        form = named(self.format)
+        form = format_of(self)
         return masking.masked(done, schema, form, Masker.of_project(), self.masks)
 
     def only(self, rows: Rows = None, *, at: Iterable[str | Origin] = ()) -> Sample:

@@ -89,6 +89,8 @@ def load(kind: type[Sample], path: Path) -> Sample:
         },
         masks=tuple(map(tuple, noted.get("masks", ()))),
         withheld=noted.get("withheld", 0),
+        schemas=tuple(noted.get("schemas", ())),
+        format_options=noted.get("format_options", {}),
     )
 
 
@@ -120,6 +122,8 @@ def notes(sample: Sample) -> dict[str, object]:
         ],
         "masks": [list(path) for path in sample.masks],
         "withheld": sample.withheld,
+        "schemas": [dict(schema) for schema in sample.schemas],
+        "format_options": dict(sample.format_options),
     }
 
 

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import polars as pl
 
 from streamlab.contracts import Schema
+from streamlab.formats import Context
 from streamlab.taps.cut import Cut, Since, window
 from streamlab.taps.decoding import Decoder
 from streamlab.taps.gathering import sample_of
@@ -35,6 +36,7 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
     key: str | bytes | None = None,
     where: pl.Expr | None = None,
     format: str = "json",  # noqa: A002 -- the word for it everywhere
+    format_options: Mapping[str, str] | None = None,
     schema: Schema | None = None,
     personal: Sequence[str] = (),
     unmask: bool = False,
@@ -59,7 +61,9 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
         key: Only events with this key; text is encoded as UTF-8.
         where: Only events for which this is true; may use metadata columns.
         format: Name of the format of the values.
-        schema: Schema of the events; inferred from the first 10,000 if left out.
+        format_options: Settings of the format, by the names that its page lists.
+        schema: Schema of the events; if left out, the one that the registry has, or
+            inferred from the first 10,000.
         personal: Fields with personal data, such as ``address.street``, besides those
             that the schema marks. They are masked before anything is kept; ``key`` and
             ``where`` see them as they are.
@@ -91,6 +95,7 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
         key=key_bytes,
         where=where,
         masking=Masking(tuple(personal), unmask),
+        context=Context(topic, profile, format_options or {}),
     )
     bounds = Bounds(rows, max_bytes, max_seconds)
     reader = TapReader(profile, bounds, _reporter(progress))

@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from streamlab import stack as local_stack
 from streamlab.cli import main
 from streamlab.errors import StackError
+from streamlab.registry.client import Registered, Registry
 from streamlab.settings import Settings
 from streamlab.stack import jars
 from streamlab.stack.java import find_java
@@ -73,7 +74,7 @@ def test_both_servers_serve(stack, make_topic):
 
 def test_everything_listens_on_loopback_only(stack):
     """No port of the stack can be reached from another machine."""
-    for name in local_stack.SERVERS:
+    for name in local_stack.STANDARD:
         main_process = stack.server(name).process()
         listening = [
             connection.laddr
@@ -168,7 +169,7 @@ def test_data_and_addresses_survive_down_and_up(own_stack, make_topic):
     produce(first.kafka, topic)
     with psycopg.connect(first.postgres) as connection:
         connection.execute("create table kept as select 42 as answer")
-    assert set(local_stack.down(first.home)) == set(local_stack.SERVERS)
+    assert set(local_stack.down(first.home)) == set(local_stack.STANDARD)
     assert our_processes(first.home) == []
     second = local_stack.up(first.home)
     assert (second.kafka, second.postgres) == (first.kafka, first.postgres)
@@ -194,7 +195,7 @@ def test_a_taken_port_moves_the_server_not_its_data(own_stack, make_topic):
             each.close()
 
 
-@pytest.mark.parametrize("name", local_stack.SERVERS)
+@pytest.mark.parametrize("name", local_stack.STANDARD)
 def test_a_killed_server_is_reported_and_comes_back(own_stack, name):
     """`status` says that a server died; `up` starts it where it was."""
     running = own_stack(name)
@@ -324,3 +325,18 @@ def test_java_and_jars_are_there_for_all(stack):
     command = stack.server("kafka").process().cmdline()
     assert command[0] == str(find_java())
     assert command[command.index("-cp") + 1].startswith(str(jars.cache_folder()))
+
+
+def test_the_registry_starts_on_request_and_keeps_its_schemas(temporary_home):
+    """It is no part of a plain `up`; after a restart its schemas are still there."""
+    with local_stack.up(temporary_home, servers=["registry"]) as running:
+        registry = Registry(running.registry)
+        number = registry.register("a", Registered(0, "AVRO", '"int"'))
+        assert [one.state for one in local_stack.status(running.home)] == [
+            *("stopped", "stopped", "running")
+        ]
+        server = running.server("registry")
+        server.stop()
+        server.start()
+        assert Registry(running.registry).schema(number).text == '"int"'
+    assert len(local_stack.status(temporary_home)) == 2

@@ -30,6 +30,7 @@ def write_stack(folder: Path) -> None:
     servers = {
         "kafka": {"address": "127.0.0.1:1"},
         "postgres": {"dsn": "postgresql://postgres@127.0.0.1:2/postgres"},
+        "registry": {"address": "127.0.0.1:3", "url": "http://127.0.0.1:3/api"},
     }
     record.write_text(json.dumps({"servers": servers, "ports": {}}))
 
@@ -45,6 +46,9 @@ def test_a_profile_has_its_options_as_texts(tmp_path):
         "socket.keepalive.enable" = true
         [profiles.work.postgres]
         dsn = "${env:DSN}"
+        [profiles.work.registry]
+        url = "https://r"
+        password = "${env:PW}"
         """,
     )
     profile = Settings.load(tmp_path).profile("work")
@@ -54,6 +58,8 @@ def test_a_profile_has_its_options_as_texts(tmp_path):
         "socket.keepalive.enable": "true",
     }
     assert profile.postgres == {"dsn": "${env:DSN}"}
+    assert profile.registry == {"url": "https://r", "password": "${env:PW}"}
+    assert "${env:PW}" not in repr(profile)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +68,7 @@ def test_a_profile_has_its_options_as_texts(tmp_path):
         ("defalt_profile = 'x'", 1, "did you mean 'default_profile'"),
         ("\n[profile.work.kafka]\n", 2, "did you mean 'profiles'"),
         ("[profiles.work]\n[profiles.work.kafak]\n", 2, "did you mean 'kafka'?"),
+        ("[profiles.a.registry]\nuser = 'x'\n", 2, "did you mean 'username'?"),
         ("[profiles.a.postgres]\n# x\nurl = 'x'\n", 3, "there are 'dsn'"),
         ("[profiles.a.registry]\nurrl = 'x'\n", 2, "did you mean 'url'?"),
         (
@@ -120,6 +127,7 @@ def test_the_file_adds_to_the_local_stack(tmp_path):
     local = Settings.load(tmp_path).profile("local")
     assert local.kafka == {"bootstrap.servers": "127.0.0.1:1", "client.id": "me"}
     assert local.postgres["dsn"].startswith("postgresql://")
+    assert local.registry == {"url": "http://127.0.0.1:3/api"}
 
 
 def test_a_stopped_stack_is_no_profile(tmp_path):

@@ -16,7 +16,7 @@ from streamlab.connectors.kafka.producing import (
 )
 from streamlab.connectors.kafka.transactions import TransactionalWriter
 from streamlab.errors import SchemaError, UnknownName
-from streamlab.formats import named
+from streamlab.formats import Context, named
 from streamlab.sinks import Guarantee, Sink, SinkContext, Writer
 
 KEY_COLUMN = "_key"
@@ -38,6 +38,7 @@ class KafkaSink(Sink):
         transactional: Whether rows, dead letters and the position of the source are
             one transaction; the source must then be Kafka on the same cluster.
         profile: Profile of its broker; empty for the default one.
+        format_options: Settings of the format, by the names that its page lists.
         options: librdkafka options on top of the profile's, for tuning.
     """
 
@@ -47,6 +48,7 @@ class KafkaSink(Sink):
     transactional: bool = False
     profile: str = ""
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    format_options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def guarantee(self) -> Guarantee:
@@ -72,7 +74,8 @@ class KafkaSink(Sink):
             SettingsError: The profile or an option cannot be used.
             Unavailable: The broker does not answer.
         """
-        encoding = Encoding(named(self.format), self._key(context))
+        where = Context(self.topic, self.profile, self.format_options)
+        encoding = Encoding(named(self.format, where), self._key(context))
         options = connection.client_options(self.profile, self.options)
         client = connection.admin(self.profile, self.options)
         found = topics.describe(client, self.topic, needed=rights.write)

@@ -18,6 +18,7 @@ from streamlab.connectors.memory import MemorySink, MemoryTarget
 from streamlab.engines.local.worker import Worker
 from streamlab.pipelines import DeadLetters, Input, Pipeline
 from streamlab.sinks import DeadLetter
+from streamlab.taps.codec import known_schemas
 from streamlab.taps.sample import Sample
 from streamlab.transforms.transform import Transform
 
@@ -71,12 +72,13 @@ def replay(
     """
     pipeline = what if isinstance(what, Pipeline) else _made_of(what, sample)
     target = MemoryTarget()
-    worker = Worker(
-        replace(
-            pipeline.on(sample.replay(speed=speed)),
-            sink=MemorySink(target=target, with_dead_letters=True),
+    with known_schemas(sample):
+        worker = Worker(
+            replace(
+                pipeline.on(sample.replay(speed=speed)),
+                sink=MemorySink(target=target, with_dead_letters=True),
+            )
         )
-    )
     summary = worker.run()
     letters = sorted(
         target.dead_letters(), key=lambda one: (one.partition, one.position)
@@ -95,7 +97,14 @@ def _made_of(
     transforms = (what,) if isinstance(what, Transform) else tuple(what)
     return Pipeline(
         name=NAME,
-        inputs=(Input(sample.replay(), sample.format, sample.schema),),
+        inputs=(
+            Input(
+                sample.replay(),
+                sample.format,
+                sample.schema,
+                format_options=sample.format_options,
+            ),
+        ),
         transforms=transforms,
         sink=MemorySink(),
         dead_letters=DeadLetters(file=Path(f"{NAME}.dead.jsonl")),  # never opened

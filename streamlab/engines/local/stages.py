@@ -17,6 +17,7 @@ from typing import TypeVar
 from streamlab import failpoints
 from streamlab.engines.local.delivery import Delivered, Delivery
 from streamlab.engines.local.processing import Processed, Processor
+from streamlab.engines.local.retrying import Retrying
 from streamlab.errors import Fenced
 from streamlab.positions import Progress
 from streamlab.sources import RawBatch, Reader
@@ -63,6 +64,7 @@ class Stages:
         processor: Processor,
         delivery: Delivery,
         committed: Callable[[Epoch, Delivered, dict[str, float]], None],
+        retrying: Retrying,
     ) -> None:
         """Start the threads.
 
@@ -71,6 +73,7 @@ class Stages:
             delivery: Writes.
             committed: Told of each committed epoch with the seconds of its stages,
                 in the writing thread.
+            retrying: Waits where the format's registry is down.
         """
         self.delivery = delivery
         self.generation = 0
@@ -78,6 +81,7 @@ class Stages:
         self.fenced: Fenced | None = None
         self._processor = processor
         self._committed = committed
+        self._retrying = retrying
         self._in_computing = 0
         self._in_writing = 0
         self._in_acknowledging = 0
@@ -153,7 +157,7 @@ class Stages:
             if epoch.generation != self.generation:
                 return
             began = time.monotonic()
-            decoded = self._processor.decode(epoch.raw)
+            decoded = self._retrying(lambda: self._processor.decode(epoch.raw))
             between = time.monotonic()
             processed = self._processor.transform(decoded)
             failpoints.passing("after-transform")

@@ -85,7 +85,8 @@ class Worker:
         self.name = name or f"{pipeline.name}-{os.getpid()}"
         self.tally = Tally()
         prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-        processor = Processor(pipeline, named(pipeline.input.format), prepared)
+        codec = named(pipeline.input.format, pipeline.input.context)
+        processor = Processor(pipeline, codec, prepared)
         context = SinkContext(
             pipeline=pipeline.name,
             schema=prepared.output_schema,
@@ -94,6 +95,7 @@ class Worker:
         )
         self._stopping = threading.Event()
         self._gave_up = threading.Event()
+        retrying = Retrying(self._gave_up, self._pause, self._resume)
         self._stages = Stages(
             processor,
             Delivery(
@@ -101,9 +103,10 @@ class Worker:
                 context,
                 processor,
                 lambda: open_writer(pipeline),
-                Retrying(self._gave_up, self._pause, self._resume),
+                retrying,
             ),
             self._epoch_committed,
+            retrying,
         )
         self._bounded = pipeline.input.source.bounded
         self._history = None if self._bounded else History.of(pipeline)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from streamlab.contracts import Schema
-from streamlab.formats import Decoded
+from streamlab.formats import Context, Decoded
 from streamlab.formats.json import inferring, reading, writing
 
 
@@ -21,6 +21,9 @@ class JsonFormat:
     """JSON objects: the schema's fields are read, others are ignored."""
 
     name = "json"
+
+    def __init__(self, context: Context) -> None:
+        context.check(self.name)
 
     def decode(self, values: Sequence[bytes | None], schema: Schema) -> Decoded:
         """Decode values into a frame that has exactly the schema's columns.

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from streamlab.errors import UsageError, first_line
+from streamlab.formats import BUILT_IN
 from streamlab.notebook import panels
 from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.picking import picker
@@ -61,7 +62,7 @@ PARSER.add_argument(
 )
 PARSER.add_argument(
     "--format",
-    choices=["json", "string", "bytes"],
+    choices=sorted(BUILT_IN),
     default="json",
     help="how the values are written",
 )

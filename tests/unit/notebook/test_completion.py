@@ -40,7 +40,7 @@ def stocked(shell, session):
         ("%streamlab tap or", ["orders"]),
         ("%streamlab to", ["topics"]),
         ("%tap orders --f", ["--format", "--from"]),
-        ("%tap orders --format ", ["bytes", "json", "string"]),
+        ("%tap orders --format s", ["string"]),
         ("%throughput orders fl", ["flights", "flights.dead"]),
         ("%start de", ["delayed"]),
         ("%start delayed --to ta", ["table:"]),

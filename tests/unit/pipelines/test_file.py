@@ -164,6 +164,27 @@ def test_a_format_with_one_schema_needs_no_schema_file(written: Written) -> None
     assert load(path).input.schema.dtypes.names() == ["value"]
 
 
+def test_options_of_a_format_are_part_of_the_input(written: Written) -> None:
+    """They are kept as texts, and written when the pipeline is saved."""
+    options = '[source.format_options]\nseparator = ";"\n\n[sink]'
+    path = written(('format = "json"', 'format = "csv"'), ("[sink]", options))
+    pipeline = load(path)
+    assert pipeline.input.context.options == {"separator": ";"}
+    stream = replace(pipeline.input, source=KafkaSource("orders"))
+    save(replace(pipeline, inputs=(stream,)), path, transforms=["flows:delayed"])
+    assert pipeline.input.format_options == {"separator": ";"}
+    assert stream.context.topic == "orders"
+    assert '[source.format_options]\n"separator" = ";"' in path.read_text()
+
+
+def test_an_unknown_option_of_a_format_is_told_with_its_line(written: Written) -> None:
+    """A typing mistake is found before anything is started."""
+    options = '[source.format_options]\nseperator = ";"\n\n[sink]'
+    path = written(('format = "json"', 'format = "csv"'), ("[sink]", options))
+    with pytest.raises(PipelineError, match=r"(?s)toml:10: .*mean 'separator'"):
+        load(path)
+
+
 def test_an_unreadable_value_is_not_shown(written: Written) -> None:
     """A value of a wrong type may be a secret; only its type is said."""
     path = written(('type = "console"', 'type = "postgres"\ntable = ["hunter2"]'))

@@ -156,3 +156,10 @@ def test_the_cache_follows_the_desktop_convention(monkeypatch, tmp_path):
     """XDG_CACHE_HOME moves the cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert jars.cache_folder() == tmp_path / "streamlab" / "jars"
+
+
+def test_a_file_that_is_no_jar_has_its_own_name():
+    """Packaging and classifier stand behind the version, as Maven has them."""
+    archive = Jar("org.test:app:1.0:tar.gz:all", "", 0)
+    assert archive.file_name == "app-1.0-all.tar.gz"
+    assert Jar("org.test:app:1.0", "", 0).file_name == "app-1.0.jar"

@@ -13,6 +13,7 @@ from streamlab.stack.kafka import Kafka
 from streamlab.stack.postgres import Postgres
 from streamlab.stack.processes import Launch
 from streamlab.stack.record import Record
+from streamlab.stack.registry import SchemaRegistry
 
 
 @pytest.fixture
@@ -43,6 +44,16 @@ def test_a_tool_on_the_data_folder_is_not_postgres(postgres):
     assert not postgres.is_own(["/x/pg_ctl", "-D", data, "start"])
     assert not postgres.is_own(["postgres: checkpointer"])
     assert not postgres.is_own(["/x/postgres", "-D", "/other/data"])
+
+
+def test_a_tool_on_the_data_is_not_the_registry(tmp_path):
+    """Only Java with our data is ours; the URL is the one of Confluent's protocol."""
+    registry = SchemaRegistry(tmp_path / "registry", {"port": 4})
+    data = f"-Dapicurio.datasource.url=jdbc:h2:file:{tmp_path}/registry/data/registry"
+    assert registry.is_own(["/x/java", "-Xmx256m", data, "-jar", "y.jar"])
+    assert not registry.is_own(["sh", "-c", "…", data])
+    assert not registry.is_own(["/x/java", "-jar", "y.jar"])
+    assert registry.access["url"] == "http://127.0.0.1:4/apis/ccompat/v7"
 
 
 def test_the_dsn_has_no_password(tmp_path):
