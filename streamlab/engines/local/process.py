@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from streamlab.engines.local.worker import RunSummary, Worker
+from streamlab.engines.local.summary import RunSummary
+from streamlab.engines.local.worker import Worker
 from streamlab.errors import Unavailable, UnknownName
 from streamlab.observe import workers
 from streamlab.observe.server import StatusServer

@@ -16,7 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from streamlab import failpoints
@@ -28,6 +28,7 @@ from streamlab.engines.local.processing import Processor
 from streamlab.engines.local.resuming import resumed
 from streamlab.engines.local.retrying import Retrying, Stopped
 from streamlab.engines.local.stages import Epoch, Stages
+from streamlab.engines.local.summary import RunSummary
 from streamlab.errors import Fenced, Unavailable
 from streamlab.formats import named
 from streamlab.observe.latency import latencies_ms
@@ -50,21 +51,6 @@ MOST_FENCES = 5  # in a row, without an epoch in between: somebody else is at it
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class RunSummary:
-    """What a run has done.
-
-    Attributes:
-        counts: As ``WorkerStatus.counts``.
-        positions: ``topic/partition`` → next position.
-        seconds: How long it ran.
-    """
-
-    counts: Mapping[str, int]
-    positions: Mapping[str, Position]
-    seconds: float
 
 
 class Worker:

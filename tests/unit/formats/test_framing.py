@@ -68,7 +68,7 @@ def test_inferring_says_what_all_values_are() -> None:
     with pytest.raises(SchemaError) as caught:
         named("json").infer([AVRO] * 3)
     assert "all 3 values are in the Confluent wire format" in str(caught.value)
-    assert "'bytes'" in caught.value.hint
+    assert "'avro'" in caught.value.hint
 
 
 def test_inferring_counts_what_some_values_are() -> None:
