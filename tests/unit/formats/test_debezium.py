@@ -44,7 +44,7 @@ ROW = {
     "price": Decimal("-12.34"),
     "day": dt.date(2024, 2, 29),
     "at": dt.datetime(2024, 2, 29, 12, 30, 1, 123456, tzinfo=dt.UTC),
-    "local": dt.datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=None),
+    "local": dt.datetime(1969, 12, 31, 23, 59, 59, 999999),  # noqa: DTZ001 -- it has no zone
     "clock": dt.time(23, 59, 59, 999999),
     "raw": b"\x00\xff",
     "tags": ["a", None, "NULL"],
@@ -231,7 +231,7 @@ def test_debeziums_own_envelope_is_read():
     decoded = DebeziumFormat().decode([json.dumps(THEIRS).encode()], Schema.of(schema))
     (read,) = decoded.frame.rows(named=True)
     assert read["_op"] == "update"
-    assert read["at"] == dt.datetime(2019, 5, 28, 8, 58, 24, 863000, tzinfo=None)
+    assert str(read["at"]) == "2019-05-28 08:58:24.863000"
     assert read["_before"] == {"id": 7, "name": None, "at": None}
     assert (read["_lsn"], read["_xid"], read["_index"]) == (24023128, 556, None)
     assert read["_commit_time"].timestamp() == pytest.approx(1559033904.863)
@@ -253,9 +253,7 @@ def test_the_schema_part_decides_about_units():
     schema = change_schema(pl.Schema({"id": pl.Int32, "at": pl.Datetime("us")}))
     raw = json.dumps(value, separators=(",", ":")).encode()
     decoded = DebeziumFormat().decode([raw], Schema.of(schema))
-    assert decoded.frame["at"].to_list() == [
-        dt.datetime(2019, 5, 28, 8, 58, 24, 863000, tzinfo=None)
-    ]
+    assert str(decoded.frame["at"][0]) == "2019-05-28 08:58:24.863000"
 
 
 def test_a_declared_type_that_the_schema_part_denies_is_an_error():
