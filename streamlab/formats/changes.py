@@ -68,10 +68,26 @@ def own_columns(schema: pl.Schema, doing: str) -> pl.Schema:
     for name, dtype in METADATA.items():
         if name in schema and schema[name] != dtype:
             raise SchemaError(f"column {name!r} is {schema[name]}, not {dtype}")
-    return pl.Schema(
+    own = pl.Schema(
         {
             name: dtype
             for name, dtype in schema.items()
             if name not in METADATA and name != BEFORE
         }
     )
+    _check_before(schema.get(BEFORE), own)
+    return own
+
+
+def _check_before(before: pl.DataType | None, own: pl.Schema) -> None:
+    if before is None:
+        return
+    if not isinstance(before, pl.Struct):
+        raise SchemaError(f"column {BEFORE!r} is {before}, not a Struct of columns")
+    for part in before.fields:
+        if own.get(part.name) != part.dtype:
+            raise SchemaError(
+                f"field {part.name!r} of {BEFORE!r} is {part.dtype}, but the column is "
+                f"{own.get(part.name, 'not there')}",
+                hint="an old row has the types of the new one",
+            )

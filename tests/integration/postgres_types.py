@@ -1,8 +1,9 @@
 """Every type of PostgreSQL with its extreme values, and what is expected of it.
 
 docs/postgres-types.md is made of it. ``values`` are SQL literals; ``misfits`` are those
-that the polars type cannot hold. A ``check`` is an SQL expression of the column that psycopg reads as what the frame
-must hold; most types need none: psycopg's own value is compared.
+that the polars type cannot hold. A ``check`` is an SQL expression of the column that
+psycopg reads as what the frame must hold; most types need none: psycopg's own value is
+compared.
 
 Run as a program, it prints the table: python -m tests.integration.postgres_types
 """

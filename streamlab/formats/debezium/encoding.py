@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
-
-import orjson
 import polars as pl
 
 from streamlab.contracts.schema import instantiated
 from streamlab.errors import DISTRIBUTION, RowsRefused, SchemaError
 from streamlab.formats import changes
 from streamlab.formats.debezium import decimals
-from streamlab.formats.debezium.connect import ConnectSchema, schema_of
+from streamlab.formats.debezium.schema_part import envelope_schema, head_of, key_schema
 from streamlab.formats.json import writing
 
 CONNECTOR = "postgresql"
@@ -32,9 +29,6 @@ _OP_LETTERS = {
     "delete": "d",
     "truncate": "t",
 }
-_SNAPSHOT_VALUES = (
-    "first,first_in_data_collection,last_in_data_collection,last,true,false,incremental"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +65,8 @@ def encode(frame: pl.DataFrame, envelope: Envelope) -> list[bytes]:
     payloads = writing.encode(written)
     if not envelope.with_schema:
         return payloads
-    head = _head(_schema(frame, own, envelope))
+    said = envelope_schema(own, _table_name(frame, envelope), precise=envelope.precise)
+    head = head_of(said)
     return [head + payload + b"}" for payload in payloads]
 
 
@@ -95,17 +90,9 @@ def encode_keys(
     )
     written: Sequence[bytes] = writing.encode(wire)
     if envelope.with_schema:
-        fields = [
-            {
-                **schema_of(name, frame.schema[name], precise=envelope.precise),
-                "optional": False,
-            }
-            for name in key
-        ]
-        name = f"{_table_name(frame, envelope)}.Key"
-        head = _head(
-            {"type": "struct", "fields": fields, "optional": False, "name": name}
-        )
+        columns = pl.Schema({name: frame.schema[name] for name in key})
+        table = _table_name(frame, envelope)
+        head = head_of(key_schema(columns, table, precise=envelope.precise))
         written = [head + one + b"}" for one in written]
     emptied = (frame[changes.OP] == "truncate").to_list()
     return [None if gone else one for one, gone in zip(written, emptied, strict=True)]
@@ -268,82 +255,8 @@ def _own_version() -> str:
         return "0"
 
 
-def _head(schema: ConnectSchema) -> bytes:
-    return b'{"schema":' + orjson.dumps(schema) + b',"payload":'
-
-
 def _table_name(frame: pl.DataFrame, envelope: Envelope) -> str:
     """Return ``server.schema.table``, by the first row."""
     named = [name for name in (changes.SCHEMA, changes.TABLE) if name in frame.schema]
     first = frame.head(1)
     return ".".join([envelope.server, *(str(v) for n in named for v in first[n])])
-
-
-def _schema(frame: pl.DataFrame, own: pl.Schema, envelope: Envelope) -> ConnectSchema:
-    """Return the schema part of envelopes of one table."""
-    table = _table_name(frame, envelope)
-    row: dict[str, Any] = {
-        "type": "struct",
-        "fields": [
-            schema_of(name, dtype, precise=envelope.precise)
-            for name, dtype in own.items()
-        ],
-        "optional": True,
-        "name": f"{table}.Value",
-    }
-    return {
-        "type": "struct",
-        "fields": [
-            {**row, "field": "before"},
-            {**row, "field": "after"},
-            _SOURCE_SCHEMA,
-            {"type": "string", "optional": False, "field": "op"},
-            {"type": "int64", "optional": True, "field": "ts_ms"},
-            _TRANSACTION_SCHEMA,
-        ],
-        "optional": False,
-        "name": f"{table}.Envelope",
-        "version": 2,
-    }
-
-
-def _field(name: str, kind: str, *, optional: bool = False) -> ConnectSchema:
-    return {"type": kind, "optional": optional, "field": name}
-
-
-_SOURCE_SCHEMA: ConnectSchema = {
-    "type": "struct",
-    "fields": [
-        *(_field(name, "string") for name in ("version", "connector", "name")),
-        _field("ts_ms", "int64"),
-        {
-            **_field("snapshot", "string", optional=True),
-            "name": "io.debezium.data.Enum",
-            "version": 1,
-            "parameters": {"allowed": _SNAPSHOT_VALUES},
-            "default": "false",
-        },
-        _field("db", "string"),
-        _field("sequence", "string", optional=True),
-        _field("ts_us", "int64", optional=True),
-        _field("ts_ns", "int64", optional=True),
-        _field("schema", "string"),
-        _field("table", "string"),
-        *(_field(name, "int64", optional=True) for name in ("txId", "lsn", "xmin")),
-    ],
-    "optional": False,
-    "name": "io.debezium.connector.postgresql.Source",
-    "field": "source",
-}
-_TRANSACTION_SCHEMA: ConnectSchema = {
-    "type": "struct",
-    "fields": [
-        _field("id", "string"),
-        _field("total_order", "int64"),
-        _field("data_collection_order", "int64"),
-    ],
-    "optional": True,
-    "name": "event.block",
-    "version": 1,
-    "field": "transaction",
-}
