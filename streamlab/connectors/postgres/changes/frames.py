@@ -167,8 +167,8 @@ class _Conversion:
 
     def rows(self) -> Rows:
         changes, table = self._changes, self._table
-        old = self._columns(changes.old)
         has_old = changes.old.present.any()
+        old = self._columns(changes.old) if has_old else {}
         new = self._columns(changes.new)
         moved = self._moved() if has_old else None
         after, missing = self._after(new, old) if has_old else (new, {})
