@@ -23,6 +23,7 @@ from streamlab.errors import MissingExtra, UnknownName
 BUILT_IN = {
     "avro": "streamlab.formats.avro:AvroFormat",
     "json": "streamlab.formats.json:JsonFormat",
+    "debezium": "streamlab.formats.debezium:in_context",
     "string": "streamlab.formats.plain:StringFormat",
     "json-schema": "streamlab.formats.json_schema:JsonSchemaFormat",
     "csv": "streamlab.formats.csv:CsvFormat",
@@ -35,9 +36,17 @@ OF_REGISTRY = frozenset(("avro", "json-schema", "protobuf"))
 
 CSV_SEPARATOR, CSV_NULL = "separator", "null"
 
+DEBEZIUM_SERVER, DEBEZIUM_DATABASE = "topic.prefix", "database.dbname"
+DEBEZIUM_SCHEMA, DEBEZIUM_DECIMALS = "schemas.enable", "decimal.handling.mode"
+DEBEZIUM_PLACEHOLDER = "unavailable.value.placeholder"
+
 OPTIONS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(OF_REGISTRY, registry.OPTIONS),
     "csv": (CSV_SEPARATOR, CSV_NULL),
+    "debezium": (
+        *(DEBEZIUM_SERVER, DEBEZIUM_DATABASE, DEBEZIUM_SCHEMA),
+        *(DEBEZIUM_DECIMALS, DEBEZIUM_PLACEHOLDER),
+    ),
 }
 """The options of each format that has some."""
 
