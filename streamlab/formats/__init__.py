@@ -21,6 +21,7 @@ BUILT_IN = {
     "json": "streamlab.formats.json:JsonFormat",
     "string": "streamlab.formats.plain:StringFormat",
     "bytes": "streamlab.formats.plain:BytesFormat",
+    "rows": "streamlab.formats.rows:RowsFormat",
 }
 
 

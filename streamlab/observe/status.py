@@ -23,7 +23,8 @@ class WorkerStatus:
         counts: Since the worker's start: ``read``, ``decoded``, ``dead_lettered``,
             ``late``, ``transformed``, ``rows_out``, ``epochs``, ``retries``.
         partitions: ``topic/partition`` → its ``read`` and ``dead_lettered``.
-        lag: ``topic/partition`` → events between the position and the end.
+        lag: ``topic/partition`` → how far the end is from the position: events, or
+            bytes of the log where the source is a database.
         positions: ``topic/partition`` → next position.
         stage_ms: Stage → mean time of the last epochs: ``read``, ``decode``,
             ``transform``, ``write``.

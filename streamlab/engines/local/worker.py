@@ -34,7 +34,7 @@ from streamlab.observe.latency import latencies_ms
 from streamlab.observe.status import WorkerStatus
 from streamlab.observe.tally import EpochCounts, Tally
 from streamlab.pipelines import Pipeline
-from streamlab.positions import Position, Progress, TopicPartition
+from streamlab.positions import Position, Progress, TopicPartition, distance
 from streamlab.sinks import SinkContext
 from streamlab.sources import Assignment, RawBatch, Reader
 from streamlab.transforms.application import prepare
@@ -154,10 +154,9 @@ class Worker:
         ends = reader.ends() if reader is not None else {}
         committed = dict(self._committed)
         lag = {
-            str(partition): max(0, end - position)
+            str(partition): distance(position, ends[partition])
             for partition, position in committed.items()
-            for end in [ends.get(partition)]
-            if isinstance(end, int) and isinstance(position, int)
+            if partition in ends
         }
         return WorkerStatus(
             pipeline=self.pipeline.name,
@@ -187,7 +186,10 @@ class Worker:
         positions = {key: one.positions[key] for key, one in progress.items()}
         self._sent.update(progress)
         self._committed.update(positions)
-        listed = ", ".join(f"{key} from {value}" for key, value in positions.items())
+        spelled = self.pipeline.input.source.spelled
+        listed = ", ".join(
+            f"{key} from {spelled(value)}" for key, value in positions.items()
+        )
         logger.info("reading %s", listed or "nothing: other workers have it all")
         return positions
 
