@@ -8,7 +8,7 @@ import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.errors import SchemaError
-from streamlab.formats import Decoded
+from streamlab.formats import Decoded, Rejection
 from streamlab.values import FrameValues
 
 
@@ -47,9 +47,9 @@ class RowsFormat:
                 hint="take the column out of the schema, or write the schema anew; "
                 "the position stays where it is",
             )
-        if different:
-            return Decoded(wanted.to_frame())
-        return Decoded(values.frame.select(wanted.names()))
+        frame = wanted.to_frame() if different else values.frame.select(wanted.names())
+        rejected = (Rejection(r.row, r.code, r.reason) for r in values.rejected)
+        return Decoded(frame, tuple(rejected))
 
     def encode(self, frame: pl.DataFrame) -> list[bytes]:
         """Return each row as JSON."""

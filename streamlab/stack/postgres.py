@@ -56,6 +56,11 @@ class Postgres(Server):
             # A socket's path may have 107 bytes, which a project's folder exceeds.
             "unix_socket_directories": "",
             "wal_level": "logical",
+            # Slots cost nothing until they are used; one that nobody reads any more
+            # may not fill the disk.
+            "max_replication_slots": "32",
+            "max_wal_senders": "32",
+            "max_slot_wal_keep_size": "8GB",
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         return Launch(

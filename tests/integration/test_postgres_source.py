@@ -1,0 +1,194 @@
+"""A table's rows and then its changes, from a real server, without gap or overlap."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import psycopg
+import pytest
+
+from streamlab.connectors.memory import MemorySink, MemoryTarget
+from streamlab.connectors.postgres.source import PostgresSource
+from streamlab.engines.local import Worker
+from streamlab.pipelines import DeadLetters, Input, Pipeline
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Shop:
+    """A table that changes, and pipelines that read it."""
+
+    dsn: str
+    folder: Path
+    table: str
+    slot: str
+
+    def run(self, *statements: str) -> None:
+        """Commit statements, each on its own; ``{t}`` is the table."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.format(t=self.table))
+
+    def source(self, **settings: object) -> PostgresSource:
+        return PostgresSource(
+            tables=(f"public.{self.table}",),
+            slot=self.slot,
+            publication=self.slot,
+            dsn=self.dsn,
+            **settings,
+        )
+
+    def pipeline(self, sink: MemorySink, **settings: object) -> Pipeline:
+        source = self.source(**settings)
+        return Pipeline(
+            name=self.slot,
+            inputs=(Input(source, "rows", source.schema()),),
+            sink=sink,
+            dead_letters=DeadLetters(file=Path("dead.jsonl")),
+            folder=self.folder,
+        )
+
+    def catch_up(self, target: MemoryTarget, **settings: object) -> pl.DataFrame:
+        """Run a worker until it has caught up, and return all rows so far."""
+        worker = Worker(self.pipeline(MemorySink(target=target), **settings))
+        worker.run(until_caught_up=True)
+        return target.frame()
+
+    def slots(self) -> list[str]:
+        with psycopg.connect(self.dsn) as connection:
+            return [
+                row[0]
+                for row in connection.execute(
+                    "select slot_name from pg_replication_slots where slot_name = %s",
+                    [self.slot],
+                )
+            ]
+
+
+@pytest.fixture
+def shop(
+    postgres_dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shop]:
+    name = f"cdc_{uuid.uuid4().hex[:8]}"
+    (tmp_path / "streamlab.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    shop = Shop(postgres_dsn, tmp_path, f"t_{name}", name)
+    shop.run(
+        "create table {t} (id int primary key, name text, price numeric(10, 2))",
+        "insert into {t} select i, 'n' || i, i from generate_series(1, 10) i",
+    )
+    yield shop
+    deadline = time.monotonic() + 10
+    while True:
+        with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+            connection.execute(f"drop publication if exists {name}")
+            try:
+                connection.execute(
+                    "select pg_drop_replication_slot(slot_name) "
+                    "from pg_replication_slots where slot_name = %s",
+                    [name],
+                )
+            except psycopg.errors.ObjectInUse:
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+                continue
+            connection.execute(f"drop table if exists {shop.table}")
+            return
+
+
+def replayed(changes: pl.DataFrame) -> dict[int, tuple[object, ...]]:
+    """Return the table that the changes make, applied one by one."""
+    rows: dict[int, tuple[object, ...]] = {}
+    for change in changes.iter_rows(named=True):
+        match change["_op"]:
+            case "snapshot":
+                assert change["id"] not in rows, "a row of the snapshot came twice"
+                rows[change["id"]] = (change["name"], change["price"])
+            case "insert":
+                assert change["id"] not in rows, "a row was inserted that was there"
+                rows[change["id"]] = (change["name"], change["price"])
+            case "update":
+                assert change["id"] in rows, "a row was updated that was not there"
+                rows[change["id"]] = (change["name"], change["price"])
+            case "delete":
+                del rows[change["id"]]
+            case "truncate":
+                rows.clear()
+    return rows
+
+
+def there(shop: Shop) -> dict[int, tuple[object, ...]]:
+    with psycopg.connect(shop.dsn) as connection:
+        found = connection.execute(f"select id, name, price from {shop.table}")
+        return {row[0]: (row[1], row[2]) for row in found}
+
+
+def test_rows_and_then_changes(shop: Shop) -> None:
+    """The rows that are there come first, each later change behind them, once."""
+    target = MemoryTarget()
+    first = shop.catch_up(target)
+    assert first["_op"].to_list() == ["snapshot"] * 10
+    assert first["id"].to_list() == list(range(1, 11))
+    shop.run(
+        "insert into {t} values (11, 'new', 1.50)",
+        "update {t} set name = 'changed' where id = 2",
+        "delete from {t} where id = 3",
+        "update {t} set id = 40 where id = 4",
+    )
+    rows = shop.catch_up(target)
+    assert rows["_op"].to_list()[10:] == [
+        "insert",
+        "update",
+        "delete",
+        "delete",
+        "insert",
+    ]
+    places = list(rows.select("_lsn", "_index").iter_rows())
+    assert places == sorted(places)
+    assert len(set(places)) == len(places)
+    assert replayed(rows) == there(shop)
+    assert shop.catch_up(target).height == rows.height
+
+
+def test_nothing_is_lost_or_doubled_while_others_write(shop: Shop) -> None:
+    """A snapshot taken under load and the stream behind it meet exactly."""
+    shop.run("insert into {t} select i, 'n' || i, i from generate_series(11, 20000) i")
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 100_000
+        with psycopg.connect(shop.dsn, autocommit=True) as connection:
+            while not stop.is_set():
+                number += 1
+                with connection.transaction():
+                    connection.execute(
+                        f"insert into {shop.table} values (%s, 'w', 1)", [number]
+                    )
+                    connection.execute(
+                        f"update {shop.table} set name = 'u' where id = %s",
+                        [number % 20_000],
+                    )
+                if number % 3 == 0:
+                    connection.execute(
+                        f"delete from {shop.table} where id = %s", [number - 2]
+                    )
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    target = MemoryTarget()
+    try:
+        time.sleep(0.2)
+        shop.catch_up(target)
+    finally:
+        stop.set()
+        writer.join()
+    rows = shop.catch_up(target)
+    assert (rows["_op"] == "insert").any()
+    assert replayed(rows) == there(shop)
