@@ -19,7 +19,8 @@ https://github.com/postgres/postgres/blob/REL_18_STABLE/src/include/access/trans
 
 _TYPES = """
 SELECT t.oid::int8, n.nspname, t.typname, t.typtype::text, t.typbasetype::int8,
-    t.typtypmod, CASE WHEN t.typcategory = 'A' THEN t.typelem::int8 ELSE 0 END,
+    t.typtypmod,
+    coalesce((SELECT e.oid::int8 FROM pg_type e WHERE e.typarray = t.oid), 0),
     t.typdelim::text,
     ARRAY(SELECT enumlabel::text FROM pg_enum WHERE enumtypid = t.oid
         ORDER BY enumsortorder)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from streamlab.connectors.postgres.changes.catalog import Catalog
-from streamlab.connectors.postgres.changes.pgoutput import OPERATIONS, Changes
+from streamlab.connectors.postgres.changes.images import OPERATIONS
+from streamlab.connectors.postgres.changes.pgoutput import Changes
 from streamlab.connectors.postgres.changes.relation import Relation
 from streamlab.connectors.postgres.changes.tuples import Tuples
 from streamlab.connectors.postgres.changes.types import TEXT, ColumnType, column_type

@@ -19,13 +19,10 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from streamlab.connectors.postgres.changes import messages as read
+from streamlab.connectors.postgres.changes.images import OPERATIONS, images
 from streamlab.connectors.postgres.changes.messages import LogicalMessage, Transaction
 from streamlab.connectors.postgres.changes.relation import Relation
-from streamlab.connectors.postgres.changes.tuples import (
-    Misshapen,
-    Tuples,
-    walk_plainly,
-)
+from streamlab.connectors.postgres.changes.tuples import Misshapen, Tuples
 from streamlab.errors import Refused
 
 PROTOCOL_VERSION = 1
@@ -35,22 +32,12 @@ OPTIONS: Mapping[str, str] = {"proto_version": str(PROTOCOL_VERSION)}
 ``messages 'true'`` may be added; ``binary`` and ``streaming`` must not.
 """
 
-OPERATIONS = pl.Enum(["snapshot", "insert", "update", "delete", "truncate"])
-"""What happened to a row, as frames say it."""
-
 INDEX_STEP = 2
 """How far the indexes of two changes of a transaction are apart: see Changes."""
 
-_INSERT, _UPDATE, _DELETE, _TRUNCATE = b"IUDT"
-_NAMES = {
-    _INSERT: "insert",
-    _UPDATE: "update",
-    _DELETE: "delete",
-    _TRUNCATE: "truncate",
-}
-_NEW, _OLD, _KEY = b"NOK"
+_ROW_TAGS = frozenset(b"IUD")
 _IMAGE_PLACE = 5  # behind the tag and the relation's object id
-_TUPLE_PLACE = 6
+_ALL = 1 << 62  # an index that no change has
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +133,17 @@ class _Run:
 
     relation: Relation
     payloads: list[bytes] = field(default_factory=list)
-    lsns: list[int] = field(default_factory=list)  # of the messages, for errors
     indexes: list[int] = field(default_factory=list)
     # Where in the run a transaction begins.
-    transactions: list[tuple[int, Transaction]] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    transactions: list[Transaction] = field(default_factory=list)
+    newest: Transaction | None = None
+
+    def mark(self, transaction: Transaction) -> None:
+        """Note that what follows belongs to another transaction."""
+        self.newest = transaction
+        self.starts.append(len(self.payloads))
+        self.transactions.append(transaction)
 
 
 class Decoder:
@@ -169,12 +163,9 @@ class Decoder:
         self._after = after or Position(-1, -1)
         self._relations: dict[int, Relation] = {}
         self._transaction: Transaction | None = None
-        self._index = 0
-        self._skip_to = -1
+        self._index = 0  # of the next change
+        self._skip_to = -1  # the last index that is left out of the transaction
         self._confirmable: int | None = None
-        self._last: Position | None = None
-        self._started = 0
-        self._begin_batch()
         self._handlers: Mapping[int, Callable[[int, bytes], None]] = {
             ord("B"): self._begin,
             ord("C"): self._commit,
@@ -184,6 +175,7 @@ class Decoder:
             ord("Y"): self._type,
             ord("O"): self._origin,
         }
+        self._begin_batch()
 
     @property
     def in_transaction(self) -> bool:
@@ -213,55 +205,61 @@ class Decoder:
         self._begin_batch()
         for lsn, payload in messages:
             tag = payload[0] if payload else 0
-            if tag in _NAMES and tag != _TRUNCATE:
-                self._row(lsn, payload)
+            if tag in _ROW_TAGS:
+                # The bytes of the object id are their own key: no need to read them.
+                self._add(lsn, payload[1:_IMAGE_PLACE], payload)
             elif tag in self._handlers:
                 self._handle(tag, lsn, payload)
             else:
-                raise _violation(lsn, f"a message has the unknown tag {chr(tag)!r}")
+                raise violation(lsn, f"a message has the unknown tag {chr(tag)!r}")
         return Batch(
-            tuple(_changes(run) for run in self._runs),
+            tuple(_changes(run, messages) for run in self._runs),
             tuple(self._described),
             tuple(self._emitted),
-            self._last,
+            self._position(),
             self.in_transaction,
             self._confirmable,
             self._completed,
         )
 
+    def _position(self) -> Position | None:
+        """Return the place of the batch's last change."""
+        if self._last is None:
+            return None
+        transaction, index = self._last
+        return Position(transaction.commit_lsn, index)
+
     def _begin_batch(self) -> None:
         self._runs: list[_Run] = []
-        self._open: dict[int, _Run] = {}
+        self._open: dict[bytes, _Run] = {}  # by the object id's bytes
         self._described: list[Relation] = []
         self._emitted: list[LogicalMessage] = []
         self._completed = 0
-        self._last = None
+        self._last: tuple[Transaction, int] | None = None
 
     def _handle(self, tag: int, lsn: int, payload: bytes) -> None:
         try:
             self._handlers[tag](lsn, payload)
         except (struct.error, IndexError, ValueError):
             what = f"a message of the tag {chr(tag)!r} does not have its form"
-            raise _violation(lsn, what) from None
+            raise violation(lsn, what) from None
 
     def _begin(self, lsn: int, payload: bytes) -> None:
         if self._transaction is not None:
-            raise _violation(lsn, "a transaction begins inside of another one")
+            raise violation(lsn, "a transaction begins inside of another one")
         self._transaction = begun = read.read_begin(payload)
         self._index = 0
         after = self._after
-        if begun.commit_lsn > after.lsn:
-            self._skip_to = -1
-        elif begun.commit_lsn == after.lsn:
+        self._skip_to = -1
+        if begun.commit_lsn == after.lsn:
             self._skip_to = after.index
-        else:
-            self._skip_to = 1 << 62
-        self._started += 1
+        elif begun.commit_lsn < after.lsn:
+            self._skip_to = _ALL
 
     def _commit(self, lsn: int, payload: bytes) -> None:
         commit_lsn, end_lsn = read.read_commit(payload)
         if self._transaction is None or self._transaction.commit_lsn != commit_lsn:
-            raise _violation(lsn, "a transaction ends that did not begin")
+            raise violation(lsn, "a transaction ends that did not begin")
         self._transaction = None
         self._confirmable = end_lsn
         self._completed += 1
@@ -272,39 +270,35 @@ class Decoder:
             return  # it is described again whenever the server's cache was emptied
         self._relations[relation.oid] = relation
         self._described.append(relation)
-        self._open.pop(relation.oid, None)
-
-    def _row(self, lsn: int, payload: bytes) -> None:
-        (oid,) = _oid(lsn, payload)
-        self._add(lsn, oid, payload)
+        self._open.pop(relation.oid.to_bytes(4, "big"), None)
 
     def _truncate(self, lsn: int, payload: bytes) -> None:
         for oid in read.read_truncate(payload):
-            self._add(lsn, oid, payload)
+            self._add(lsn, oid.to_bytes(4, "big"), payload)
 
-    def _add(self, lsn: int, oid: int, payload: bytes) -> None:
+    def _add(self, lsn: int, oid: bytes, payload: bytes) -> None:
+        """Add a change to its table's run. Each change of a stream comes by here."""
         transaction = self._transaction
         if transaction is None:
-            raise _violation(lsn, "a change stands outside of a transaction")
+            raise violation(lsn, "a change stands outside of a transaction")
         index = self._index
-        self._index += INDEX_STEP
+        self._index = index + INDEX_STEP
         if index <= self._skip_to:
             return
-        run = self._open.get(oid)
-        if run is None:
-            run = self._new_run(lsn, oid)
-        if not run.transactions or run.transactions[-1][1] is not transaction:
-            run.transactions.append((len(run.payloads), transaction))
+        run = self._open.get(oid) or self._new_run(lsn, oid)
+        if run.newest is not transaction:
+            run.mark(transaction)
         run.payloads.append(payload)
-        run.lsns.append(lsn)
         run.indexes.append(index)
-        self._last = Position(transaction.commit_lsn, index)
+        self._last = transaction, index
 
-    def _new_run(self, lsn: int, oid: int) -> _Run:
+    def _new_run(self, lsn: int, key: bytes) -> _Run:
+        oid = int.from_bytes(key, "big")
         relation = self._relations.get(oid)
         if relation is None:
-            raise _violation(lsn, f"a change is of a table (oid {oid}) not described")
-        run = self._open[oid] = _Run(relation)
+            what = f"a change is of a table (oid {oid}) that was not described"
+            raise violation(lsn, what)
+        run = self._open[key] = _Run(relation)
         self._runs.append(run)
         return run
 
@@ -314,90 +308,53 @@ class Decoder:
     def _type(self, _: int, payload: bytes) -> None:
         read.read_type(payload)  # the catalog knows more; only its form is checked
 
-    def _origin(self, lsn: int, payload: bytes) -> None:
+    def _origin(self, _lsn: int, _payload: bytes) -> None:
         """Accept where a transaction came from first: nothing depends on it."""
 
 
-def _oid(lsn: int, payload: bytes) -> tuple[int]:
-    try:
-        (oid,) = struct.unpack_from("!I", payload, 1)
-    except struct.error:
-        raise _violation(lsn, "a change is cut short") from None
-    return (oid,)
+def _changes(run: _Run, messages: Sequence[tuple[int, bytes]]) -> Changes:
+    """Return the columns of a run.
 
-
-def _changes(run: _Run) -> Changes:
-    """Return the columns of a run."""
+    Raises:
+        Refused: A message does not have its form.
+    """
     try:
-        new, old, is_whole = _images(run.payloads, len(run.relation.columns))
+        image = images(run.payloads, len(run.relation.columns))
     except Misshapen as error:
-        lsn = run.lsns[error.row]
+        culprit = run.payloads[error.row]
+        lsn = next(lsn for lsn, payload in messages if payload is culprit)
         what = f"a change of {run.relation} does not have its form: {error.what}"
-        raise _violation(lsn, what) from None
-    starts = [start for start, _ in run.transactions]
-    counts = [
-        end - start
-        for start, end in zip(starts, [*starts[1:], len(run.payloads)], strict=True)
-    ]
-    facts = pl.DataFrame(
-        [
-            (one.commit_lsn, one.commit_time_us, one.xid, count)
-            for (_, one), count in zip(run.transactions, counts, strict=True)
-        ],
-        schema={"lsn": pl.Int64, "time": pl.Int64, "xid": pl.UInt32, "n": pl.Int64},
-        orient="row",
-    ).select(pl.col("lsn", "time", "xid").repeat_by("n").explode())
+        raise violation(lsn, what) from None
+    facts = _facts(run)
     return Changes(
         run.relation,
-        pl.Series([_NAMES[payload[0]] for payload in run.payloads], dtype=OPERATIONS),
+        image.operation.cat.to(OPERATIONS),
         facts["lsn"],
         pl.Series(run.indexes, dtype=pl.Int64),
         facts["time"].cast(pl.Datetime("us", "UTC")),
         facts["xid"],
-        new,
-        old,
-        is_whole,
+        image.new,
+        image.old,
+        image.is_whole,
     )
 
 
-def _images(payloads: Sequence[bytes], width: int) -> tuple[Tuples, Tuples, pl.Series]:
-    """Return the rows after and before each change, and which old ones are whole."""
-    kinds = [_kind(row, payload) for row, payload in enumerate(payloads)]
-    olds = [_TUPLE_PLACE if kind in {_OLD, _KEY} else None for kind in kinds]
-    old, ends = walk_plainly(payloads, olds, width)
-    starts: list[int | None] = []
-    for row, (payload, kind, end) in enumerate(zip(payloads, kinds, ends, strict=True)):
-        if kind == _NEW:
-            starts.append(_TUPLE_PLACE)
-        elif end is not None and payload[0] == _UPDATE:
-            if payload[end : end + 1] != b"N":
-                raise Misshapen(row, "no new row follows the old one")
-            starts.append(end + 1)
-        else:
-            starts.append(None)
-    new, new_ends = walk_plainly(payloads, starts, width)
-    for row, payload in enumerate(payloads):
-        end = new_ends[row] if new_ends[row] is not None else ends[row]
-        if end is not None and end != len(payload):
-            raise Misshapen(row, "more follows its last column")
-    whole = pl.Series([kind == _OLD for kind in kinds], dtype=pl.Boolean)
-    return new, old, whole
+def _facts(run: _Run) -> pl.DataFrame:
+    """Return what is known of the transaction of each change."""
+    ends = [*run.starts[1:], len(run.payloads)]
+    repeated = pl.DataFrame(
+        [
+            (one.commit_lsn, one.commit_time_us, one.xid, end - start)
+            for one, start, end in zip(run.transactions, run.starts, ends, strict=True)
+        ],
+        schema={"lsn": pl.Int64, "time": pl.Int64, "xid": pl.UInt32, "n": pl.UInt32},
+        orient="row",
+    )
+    return repeated.select(pl.col("lsn", "time", "xid").repeat_by("n").explode())
 
 
-_ALLOWED = {_INSERT: {_NEW}, _UPDATE: {_NEW, _OLD, _KEY}, _DELETE: {_OLD, _KEY}}
-
-
-def _kind(row: int, payload: bytes) -> int:
-    """Return which image comes first; 0 for a truncation, which has none."""
-    if payload[0] == _TRUNCATE:
-        return 0
-    kind = payload[_IMAGE_PLACE] if len(payload) > _IMAGE_PLACE else 0
-    if kind not in _ALLOWED[payload[0]]:
-        raise Misshapen(row, "it does not say which image of the row follows")
-    return kind
-
-
-def _violation(lsn: int, what: str) -> Refused:
+def violation(lsn: int, what: str) -> Refused:
+    """Return the error about a message of the stream; ``what`` has no value in it."""
     return Refused(
         f"the replication stream is not understood at LSN {lsn_text(lsn)}: {what}",
         hint="nothing was skipped. If it happens again at the same LSN, report it "

@@ -1,5 +1,10 @@
 """The rows inside of change messages: many messages to columns of text.
 
+A value's place depends on the lengths of those before it, so a row is walked from left
+to right. Polars does one step of the walk for thousands of rows at a time: that is
+four to five times as fast as value by value, which remains for small batches, and to
+find what is wrong with a message.
+
 Source: https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
 (TupleData)
 """
@@ -9,12 +14,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import polars as pl
 
 NULL = ord("n")
 UNCHANGED = ord("u")
 TEXT = ord("t")
+
+ROWS_AT_ONCE = 10_000  # what they need at a step still fits the processor's cache
+FEW_ROWS = 1_000  # up to here value by value is faster
 
 _COUNT = struct.Struct("!h")
 _LENGTH = struct.Struct("!i")
@@ -47,11 +56,21 @@ class Tuples:
     columns: tuple[pl.Series, ...]
     unchanged: Mapping[int, pl.Series]
 
+    @classmethod
+    def absent(cls, rows: int, width: int) -> Tuples:
+        """Return the image that none of the rows has."""
+        nulls = pl.repeat(None, rows, dtype=pl.String, eager=True)
+        present = pl.repeat(value=False, n=rows, dtype=pl.Boolean, eager=True)
+        return cls(present, (nulls,) * width, {})
 
-def walk_plainly(
+
+Ends: TypeAlias = Sequence[int | None]
+
+
+def walk(
     messages: Sequence[bytes], starts: Sequence[int | None], width: int
-) -> tuple[Tuples, list[int | None]]:
-    """Read one image of each message, value by value.
+) -> tuple[Tuples, Ends]:
+    """Read one image of each message.
 
     Args:
         messages: Change messages.
@@ -64,6 +83,152 @@ def walk_plainly(
     Raises:
         Misshapen: A message is cut short, or is not what the protocol says.
     """
+    absent = starts.count(None)
+    if absent == len(messages):
+        return Tuples.absent(len(messages), width), starts
+    if len(messages) - absent <= FEW_ROWS:
+        return walk_plainly(messages, starts, width)
+    if absent:
+        return _walk_some(messages, starts, width)
+    parts: list[Tuples] = []
+    ends: list[int | None] = []
+    for first in range(0, len(messages), ROWS_AT_ONCE):
+        cut = slice(first, first + ROWS_AT_ONCE)
+        part, part_ends = _walk_together(messages[cut], starts[cut], first, width)
+        parts.append(part)
+        ends.extend(part_ends)
+    return _joined(parts, width), ends
+
+
+def _walk_some(
+    messages: Sequence[bytes], starts: Sequence[int | None], width: int
+) -> tuple[Tuples, Ends]:
+    """Walk the messages that have the image, and put nulls between them."""
+    rows = [row for row, start in enumerate(starts) if start is not None]
+    try:
+        found, found_ends = walk(
+            [messages[row] for row in rows], [starts[row] for row in rows], width
+        )
+    except Misshapen as error:
+        raise Misshapen(rows[error.row], error.what) from None
+    take: list[int | None] = [None] * len(messages)
+    ends: list[int | None] = [None] * len(messages)
+    for place, row in enumerate(rows):
+        take[row], ends[row] = place, found_ends[place]
+    places = pl.Series(take, dtype=pl.UInt32)
+    return Tuples(
+        places.is_not_null(),
+        tuple(column.gather(places) for column in found.columns),
+        {
+            number: marks.gather(places).fill_null(value=False)
+            for number, marks in found.unchanged.items()
+        },
+    ), ends
+
+
+def _walk_together(
+    messages: Sequence[bytes], starts: Sequence[int | None], first: int, width: int
+) -> tuple[Tuples, Ends]:
+    """Walk messages that all have the image, a column at a time."""
+    frame = pl.DataFrame(
+        {_MESSAGE: messages, _PLACE: starts},
+        schema={_MESSAGE: pl.Binary, _PLACE: pl.Int64},
+    )
+    try:
+        found = _columns(frame, width)
+    except pl.exceptions.PolarsError:  # a value that is not UTF-8
+        found = None
+    if found is None:
+        # Value by value to say what is wrong, and with which message.
+        try:
+            return walk_plainly(messages, starts, width)
+        except Misshapen as error:
+            raise Misshapen(first + error.row, error.what) from None
+    return found
+
+
+def _columns(frame: pl.DataFrame, width: int) -> tuple[Tuples, Ends] | None:
+    """Return the image and its ends, or None if a message does not have its form."""
+    count = _number(pl.col(_PLACE), pl.UInt16)
+    if not frame.select(count == width).to_series().all(ignore_nulls=False):
+        return None
+    frame = frame.with_columns(pl.col(_PLACE) + _COUNT.size)
+    texts: list[pl.Series] = []
+    unchanged: dict[int, pl.Series] = {}
+    for number in range(width):
+        head = frame.with_columns(
+            pl.col(_MESSAGE).bin.get(pl.col(_PLACE), null_on_oob=True).alias(_KIND),
+            _number(pl.col(_PLACE) + 1, pl.UInt32).cast(pl.Int64).alias(_SIZE),
+        )
+        kinds = head[_KIND]
+        if not kinds.is_in(_KINDS).all(ignore_nulls=False):
+            return None
+        step, text = _ALL_TEXT if (kinds == TEXT).all() else _MIXED
+        read = head.select(_MESSAGE, step, text)
+        if not _is_inside(read):
+            return None
+        texts.append(read[_TEXT].alias(""))
+        marks = kinds == UNCHANGED
+        if marks.any():
+            unchanged[number] = marks.alias("")
+        frame = read
+    present = pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True)
+    return Tuples(present, tuple(texts), unchanged), frame[_PLACE].to_list()
+
+
+_MESSAGE, _PLACE, _KIND, _SIZE, _TEXT = "message", "place", "kind", "size", "text"
+_KINDS = pl.Series([NULL, UNCHANGED, TEXT], dtype=pl.UInt8).implode()
+_HEAD_BYTES = 1 + _LENGTH.size
+
+
+def _number(place: pl.Expr, dtype: type[pl.UInt16 | pl.UInt32]) -> pl.Expr:
+    """Read a number in network order; null where the message is too short."""
+    raw = pl.col(_MESSAGE).bin.slice(place, 2 if dtype is pl.UInt16 else 4)
+    return raw.bin.reinterpret(dtype=dtype, endianness="big")
+
+
+def _text() -> pl.Expr:
+    value = pl.col(_MESSAGE).bin.slice(pl.col(_PLACE) + _HEAD_BYTES, pl.col(_SIZE))
+    return value.cast(pl.String)
+
+
+_ALL_TEXT = (
+    pl.col(_PLACE) + _HEAD_BYTES + pl.col(_SIZE),
+    _text().alias(_TEXT),
+)
+_IS_TEXT = pl.col(_KIND) == TEXT
+_MIXED = (
+    pl.col(_PLACE) + pl.when(_IS_TEXT).then(_HEAD_BYTES + pl.col(_SIZE)).otherwise(1),
+    pl.when(_IS_TEXT).then(_text()).alias(_TEXT),
+)
+
+
+def _is_inside(read: pl.DataFrame) -> bool:
+    """Return whether no value goes beyond the end of its message."""
+    inside = pl.col(_PLACE) <= pl.col(_MESSAGE).bin.size()
+    return bool(read.select(inside.all(ignore_nulls=False)).item())
+
+
+def _joined(parts: Sequence[Tuples], width: int) -> Tuples:
+    if len(parts) == 1:
+        return parts[0]
+    numbers = sorted({number for part in parts for number in part.unchanged})
+    return Tuples(
+        pl.concat(part.present for part in parts),
+        tuple(pl.concat(part.columns[n] for part in parts) for n in range(width)),
+        {
+            number: pl.concat(
+                part.unchanged.get(number, ~part.present) for part in parts
+            )
+            for number in numbers
+        },
+    )
+
+
+def walk_plainly(
+    messages: Sequence[bytes], starts: Sequence[int | None], width: int
+) -> tuple[Tuples, Ends]:
+    """Do what :func:`walk` does, value by value."""
     columns: list[list[str | None]] = [[None] * len(messages) for _ in range(width)]
     unchanged: dict[int, list[int]] = {}
     ends: list[int | None] = []
@@ -115,6 +280,6 @@ def _walk_one(
     return place
 
 
-def _marked(rows: Sequence[int], count: int) -> pl.Series:
+def _marked(rows: list[int], count: int) -> pl.Series:
     marks = pl.zeros(count, dtype=pl.UInt8, eager=True)
-    return marks.scatter(list(rows), 1).cast(pl.Boolean)
+    return marks.scatter(rows, 1).cast(pl.Boolean)
