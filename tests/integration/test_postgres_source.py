@@ -6,7 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -14,9 +14,12 @@ import psycopg
 import pytest
 
 from streamlab.connectors.memory import MemorySink, MemoryTarget
+from streamlab.connectors.postgres.sink import PostgresSink
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.engines.local import Worker
+from streamlab.errors import Refused
 from streamlab.pipelines import DeadLetters, Input, Pipeline
+from streamlab.sinks import Sink
 
 pytestmark = pytest.mark.integration
 
@@ -45,7 +48,7 @@ class Shop:
             **settings,
         )
 
-    def pipeline(self, sink: MemorySink, **settings: object) -> Pipeline:
+    def pipeline(self, sink: Sink, **settings: object) -> Pipeline:
         source = self.source(**settings)
         return Pipeline(
             name=self.slot,
@@ -192,3 +195,67 @@ def test_nothing_is_lost_or_doubled_while_others_write(shop: Shop) -> None:
     rows = shop.catch_up(target)
     assert (rows["_op"] == "insert").any()
     assert replayed(rows) == there(shop)
+
+
+@pytest.fixture
+def replica(shop: Shop) -> Iterator[str]:
+    name = f"r_{shop.table}"
+    yield name
+    with psycopg.connect(shop.dsn, autocommit=True) as connection:
+        connection.execute(f"drop table if exists {name}")
+        connection.execute(
+            "delete from streamlab.progress where pipeline = %s", [shop.slot]
+        )
+
+
+def rows_of(dsn: str, table: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(f"select * from {table} order by id").fetchall()
+
+
+def test_a_replica_is_equal_row_by_row(shop: Shop, replica: str) -> None:
+    """Upserts, deletes, key changes, unchanged long values and truncations arrive."""
+    sink = PostgresSink(
+        table=replica, mode="changes", key=("id",), dsn=shop.dsn, truncate=True
+    )
+    long = "substr(string_agg(md5(random()::text), ''), 1, 20000)"
+    shop.run(
+        "alter table {t} add column long text",
+        "alter table {t} alter column long set storage external",
+        f"update {{t}} set long = (select {long} from generate_series(1, 700))",
+    )
+
+    def check() -> None:
+        Worker(shop.pipeline(sink)).run(until_caught_up=True)
+        assert rows_of(shop.dsn, replica) == rows_of(shop.dsn, shop.table)
+
+    check()
+    shop.run(
+        "update {t} set price = 5 where id = 1",  # the long value is not sent
+        "update {t} set id = 100 where id = 2",  # nor here, under a new key
+        "update {t} set long = 'short' where id = 3",
+        "update {t} set price = 6 where id = 3",
+        "update {t} set id = 101 where id = 3",
+        "update {t} set id = 102 where id = 101",
+        "delete from {t} where id = 4",
+        "insert into {t} values (4, 'again', 1, 'fresh')",
+        "update {t} set id = 103, long = null where id = 5",
+    )
+    check()
+    shop.run("truncate {t}", "insert into {t} values (1, 'one', 1, null)")
+    check()
+
+
+def test_a_truncation_stops_a_sink_that_may_not_follow(
+    shop: Shop, replica: str
+) -> None:
+    """Emptying a table is an opt-in; the position stays before it."""
+    sink = PostgresSink(table=replica, mode="changes", key=("id",), dsn=shop.dsn)
+    Worker(shop.pipeline(sink)).run(until_caught_up=True)
+    shop.run("truncate {t}")
+    with pytest.raises(Refused, match="truncated"):
+        Worker(shop.pipeline(sink)).run(until_caught_up=True)
+    assert len(rows_of(shop.dsn, replica)) == 10
+    willing = replace(sink, truncate=True)
+    Worker(shop.pipeline(willing)).run(until_caught_up=True)
+    assert rows_of(shop.dsn, replica) == []
