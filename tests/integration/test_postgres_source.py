@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
@@ -12,7 +13,9 @@ from pathlib import Path
 import polars as pl
 import psycopg
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
+from streamlab.connectors.kafka.sink import KafkaSink
 from streamlab.connectors.memory import MemorySink, MemoryTarget
 from streamlab.connectors.postgres.sink import PostgresSink
 from streamlab.connectors.postgres.source import PostgresSource
@@ -208,6 +211,29 @@ def replica(shop: Shop) -> Iterator[str]:
         )
 
 
+def keyed_messages(address: str, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    """Return key and value of every message of a topic, partition by partition."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": f"oracle-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    partitions = consumer.list_topics(topic, 10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+    found, ended, deadline = [], set(), time.monotonic() + 30
+    while len(ended) < len(partitions) and time.monotonic() < deadline:
+        for message in consumer.consume(10_000, 0.2):
+            if message.error() is not None:
+                ended.add(message.partition())
+            else:
+                found.append((message.key(), message.value()))
+    consumer.close()
+    return found
+
+
 def rows_of(dsn: str, table: str) -> list[tuple[object, ...]]:
     with psycopg.connect(dsn) as connection:
         return connection.execute(f"select * from {table} order by id").fetchall()
@@ -259,3 +285,52 @@ def test_a_truncation_stops_a_sink_that_may_not_follow(
     willing = replace(sink, truncate=True)
     Worker(shop.pipeline(willing)).run(until_caught_up=True)
     assert rows_of(shop.dsn, replica) == []
+
+
+def test_each_table_has_a_topic(
+    shop: Shop, kafka_address: str, topic_name: str
+) -> None:
+    """Events go to the topic of their table, by key, deletes with a tombstone."""
+    (shop.folder / "streamlab.toml").write_text(
+        'default_profile = "default"\n[profiles.default.kafka]\n'
+        f'"bootstrap.servers" = "{kafka_address}"\n'
+    )
+    other = f"{shop.table}_other"
+    shop.run(
+        f'create table {other} (a int, "Größe" text, primary key (a, "Größe"))',
+        f"insert into {other} values (1, 'x'), (1, 'y')",
+    )
+    try:
+        source = replace(
+            shop.source(), tables=(f"public.{shop.table}", f"public.{other}")
+        )
+        sink = KafkaSink(
+            topic=f"{topic_name}.{{_schema}}.{{_table}}",
+            format="bytes",
+            partitions=2,
+            tombstones=True,
+        )
+        pipeline = replace(
+            shop.pipeline(sink), inputs=(Input(source, "rows", source.schema()),)
+        )
+        Worker(pipeline).run(until_caught_up=True)
+        shop.run("delete from {t} where id = 1", f"delete from {other} where a = 1")
+        Worker(pipeline).run(until_caught_up=True)
+    finally:
+        shop.run(f"drop table {other}")
+    mine = keyed_messages(kafka_address, f"{topic_name}.public.{shop.table}")
+    assert [value is None for key, value in mine if key == b'{"id":1}'] == [
+        False,
+        False,
+        True,
+    ]
+    assert len(mine) == 12
+    first = json.loads(next(value for _, value in mine if value))
+    assert first["_op"] == "snapshot"
+    assert set(first) >= {"id", "name", "price", "_lsn", "_index", "_table"}
+    theirs = keyed_messages(kafka_address, f"{topic_name}.public.{other}")
+    assert {key for key, _ in theirs} == {
+        '{"a":1,"Größe":"x"}'.encode(),
+        '{"a":1,"Größe":"y"}'.encode(),
+    }
+    assert len(theirs) == 6
