@@ -303,6 +303,10 @@ class Reader(ABC):
         """Return where each assigned partition ends now, as last heard: for lag."""
         return {}
 
+    def facts(self) -> Mapping[str, float]:
+        """Return what else there is to know, in numbers, for status and metrics."""
+        return {}
+
     def commit_ticket(self, progress: Sequence[Progress]) -> object | None:
         """Return what a sink of the same system needs to commit ``progress`` itself.
 
@@ -368,6 +372,10 @@ class Source(ABC):
             Unavailable: It cannot be reached.
         """
         return None
+
+    def keeps_position_in(self, pipeline: str) -> str:
+        """Return where the source keeps a pipeline's position, for the plan."""
+        return f"the offsets of group streamlab.{pipeline}"
 
     def spelled(self, position: Position) -> str:
         """Return a position as people of this system write it."""

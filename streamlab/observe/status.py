@@ -30,6 +30,8 @@ class WorkerStatus:
             ``transform``, ``write``.
         latency_ms: ``broker_p50``, ``broker_p99``: from the source's time to the
             sink's commit, over the last minute; empty before the first commit.
+        source: What else the source says of itself, such as ``slot_retained_bytes``
+            of a database, or ``snapshot_seconds_left``.
     """
 
     pipeline: str
@@ -44,6 +46,7 @@ class WorkerStatus:
     positions: Mapping[str, Any] = field(default_factory=dict)
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    source: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the status as one JSON object."""

@@ -10,26 +10,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import polars as pl
-import psycopg
 
+from streamlab import failpoints
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres import published
 from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.changes import frames
-from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.decoding import (
     NO_PLACES,
     ChangeOrigins,
     Shaped,
-    TableVersions,
-    read_catalog,
 )
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.kept import KeptProgress
+from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.lsn import (
     IN_SNAPSHOT,
     NOT_BEGUN,
@@ -38,8 +35,6 @@ from streamlab.connectors.postgres.lsn import (
 )
 from streamlab.connectors.postgres.monitor import SlotMonitor
 from streamlab.connectors.postgres.overlap import Overlap
-from streamlab.connectors.postgres.published import Table
-from streamlab.connectors.postgres.shapes import Shape
 from streamlab.connectors.postgres.snapshot import (
     Piece,
     Snapshot,
@@ -57,107 +52,6 @@ HELD_NAP_S = 0.05
 AGAIN_S = 1.0  # before a broken connection is made again
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a reader needs to know of its source.
-
-    Attributes:
-        address: The database.
-        slot: Name of the slot.
-        publication: Name of the publication.
-        tables: Tables as they were named; empty: all of the publication.
-        shape: How rows are handed on.
-        with_snapshot: Whether the rows that are there are read first.
-        failover: Whether standbys keep the slot, too.
-        as_text: Columns to read as text.
-    """
-
-    address: Address
-    slot: str
-    publication: str
-    tables: Sequence[str]
-    shape: Shape
-    with_snapshot: bool
-    failover: bool = True
-    as_text: Sequence[str] = ()
-    partition: TopicPartition = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Name the one partition after the slot."""
-        object.__setattr__(self, "partition", TopicPartition(self.slot, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A server at one moment.
-
-    Attributes:
-        system: Its system identifier.
-        database: Name of the database.
-        tables: The tables to read.
-        published: Whether the publication exists.
-        versions: How their rows are decoded.
-    """
-
-    system: str
-    database: str
-    tables: Sequence[Table]
-    published: bool
-    versions: TableVersions
-
-    @property
-    def incarnation(self) -> str:
-        """Return ``system identifier/database``."""
-        return f"{self.system}/{self.database}"
-
-
-def look(reading: Reading) -> Look:
-    """Look at the server, changing nothing.
-
-    Raises:
-        UsageError: It is not set up for logical replication, or a table is not there.
-        Unavailable: It cannot be reached.
-    """
-    with (
-        database.connect(reading.address, f"streamlab {reading.slot}") as connection,
-        translation("looking at the database"),
-    ):
-        found = _one(connection, _SERVER)
-        if found["wal_level"] != "logical":
-            message = f"PostgreSQL at {reading.address} does not log what changes rows"
-            raise UsageError(
-                message, hint="ALTER SYSTEM SET wal_level = 'logical', and restart it"
-            )
-        there = published.exists(connection, reading.publication)
-        if reading.tables:
-            oids = published.resolved(connection, reading.tables)
-        else:
-            oids = published.members(connection, reading.publication)
-        if not oids:
-            message = f"publication {reading.publication!r} has no tables"
-            raise UsageError(message, hint='name them: tables = ["public.orders"]')
-        tables = published.tables(connection, oids, reading.publication)
-        versions = TableVersions(
-            reading.address,
-            read_catalog(connection),
-            tables,
-            reading.shape,
-            reading.as_text,
-        )
-        return Look(found["system"], found["database"], tables, there, versions)
-
-
-_SERVER = """
-SELECT current_setting('wal_level') AS wal_level, current_database() AS database,
-    (SELECT system_identifier FROM pg_control_system())::text AS system
-"""
-
-
-def _one(connection: psycopg.Connection[Any], statement: Any) -> dict[str, Any]:
-    with connection.cursor(row_factory=psycopg.rows.dict_row) as cursor:
-        return cursor.execute(statement).fetchone() or {}
 
 
 class PostgresReader(Reader):
@@ -211,6 +105,7 @@ class PostgresReader(Reader):
         """Keep the position, and let the server forget what is before it."""
         for one in progress:
             self._kept.write(one)
+            failpoints.passing("before-feedback")
             numbers = numbers_of(one.positions[self._reading.partition])
             if self._stream is not None and numbers[1] != IN_SNAPSHOT:
                 self._stream.confirm(numbers[0])
@@ -329,6 +224,7 @@ class PostgresReader(Reader):
             translation("preparing the replication slot"),
         ):
             published.publish(connection, reading.publication, found.tables)
+            failpoints.passing("after-publication")
             if slots.find(connection, reading.slot) is not None:
                 logger.info("making slot %s again: nothing was read", reading.slot)
                 slots.drop(connection, reading.slot)
@@ -341,6 +237,7 @@ class PostgresReader(Reader):
             self._lsn, exported = slots.create(
                 replicating, reading.slot, failover=reading.failover
             )
+            failpoints.passing("after-slot")
             if reading.with_snapshot:
                 self._snapshot = Snapshot(
                     reading.address, exported, found.tables, state
@@ -355,7 +252,9 @@ class PostgresReader(Reader):
     def _read_snapshot(self, max_rows: int) -> RawBatch:
         snapshot = self._snapshot or self._snapshot_again()
         piece = snapshot.read(max_rows)
+        failpoints.passing("in-snapshot")
         if piece is None:
+            failpoints.passing("after-snapshot")
             self._state = snapshot.state
             return self._finished_snapshot()
         return self._delivered(piece)
@@ -429,6 +328,8 @@ class PostgresReader(Reader):
         came = stream.read(max_rows, timeout_s)
         if came is None:
             return None
+        if came.position[1]:
+            failpoints.passing("in-transaction")
         shaped = self._shaped(came)
         if self._overlap is not None and came.position[0] >= self._overlap.until:
             self._overlap = self._state = None

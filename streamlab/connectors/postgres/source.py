@@ -13,7 +13,8 @@ from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.connection import NAME_BYTES
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.reader import PostgresReader, Reading, look
+from streamlab.connectors.postgres.looking import Reading, look
+from streamlab.connectors.postgres.reader import PostgresReader
 from streamlab.connectors.postgres.shapes import (
     EVENT_COLUMNS,
     FlatShape,
@@ -106,6 +107,10 @@ class PostgresSource(Source):
         empty = RowShape().shaped(shape, shape.schema.to_frame())
         return Schema.of(empty.schema, table.relation.table)
 
+    def keeps_position_in(self, pipeline: str) -> str:
+        """Return the slot, and the file that has what a slot cannot hold."""
+        return f"slot {self._slot(pipeline)} and a file beside the settings"
+
     def spelled(self, position: Position) -> str:
         """Return ``0/16B3748:3``."""
         return lsn.spelled(position)
@@ -120,11 +125,10 @@ class PostgresSource(Source):
 
     def reading(self, pipeline: str) -> Reading:
         """Return what a reader needs to know."""
-        own = PREFIX + pipeline.replace("-", "_")
         return Reading(
             address=database.find(self.profile, self.dsn),
-            slot=self.slot or own[:NAME_BYTES],
-            publication=self.publication or own[:NAME_BYTES],
+            slot=self._slot(pipeline),
+            publication=self.publication or _own(pipeline),
             tables=self.tables,
             shape=self._shape(),
             with_snapshot=self.snapshot == "initial",
@@ -132,12 +136,20 @@ class PostgresSource(Source):
             as_text=self.as_text,
         )
 
+    def _slot(self, pipeline: str) -> str:
+        return self.slot or _own(pipeline)
+
     @property
     def _has_rows(self) -> bool:
         return self.shape == "rows" or (not self.shape and len(self.tables) == 1)
 
     def _shape(self) -> Shape:
         return RowShape() if self._has_rows else FlatShape()
+
+
+def _own(pipeline: str) -> str:
+    """Return the name that a slot and a publication of a pipeline have."""
+    return (PREFIX + pipeline.replace("-", "_"))[:NAME_BYTES]
 
 
 class PostgresPositions:

@@ -171,6 +171,7 @@ class Worker:
             positions={str(key): value for key, value in committed.items()},
             stage_ms=self.tally.stage_ms(),
             latency_ms=self.tally.latency_ms(),
+            source=reader.facts() if reader is not None else {},
         )
 
     # What the reader tells us, in the reading thread, from inside ``poll``.
