@@ -12,7 +12,8 @@ import pytest
 
 from streamlab.connectors.postgres.changes.catalog import Catalog
 from streamlab.connectors.postgres.changes.frames import ChangeTable
-from streamlab.connectors.postgres.changes.pgoutput import Batch, Decoder
+from streamlab.connectors.postgres.changes.pgoutput import Batch, Decoder, Position
+from streamlab.connectors.postgres.changes.relation import Difference, differences
 from tests.integration.change_stream import change_stream
 
 pytestmark = pytest.mark.integration
@@ -75,3 +76,115 @@ def test_inserts_updates_and_deletes_come_in_commit_order(postgres_dsn, table):
     assert places == sorted(set(places))
     assert frame["_before"].to_list()[4:7] == [{"id": 2}, {"id": 3}, {"id": 3}]
     assert batch.confirmable_lsn > batch.position.lsn
+
+
+def test_an_unchanged_long_value_is_unavailable(postgres_dsn, table):
+    """A value stored out of line is named where the server does not send it."""
+    with recorded(
+        postgres_dsn,
+        table,
+        "CREATE TABLE {t} (id int PRIMARY KEY, n int, v text); "
+        "ALTER TABLE {t} ALTER v SET STORAGE EXTERNAL",
+        "INSERT INTO {t} VALUES (1, 1, repeat('x', 100000))",
+        "UPDATE {t} SET n = 2",
+        "UPDATE {t} SET v = NULL",
+    ) as messages:
+        batch = Decoder().feed(messages)
+    frame = frame_of(postgres_dsn, batch)
+    assert frame["v"].str.len_bytes().to_list() == [100_000, None, None]
+    assert frame["_unavailable"].to_list() == [None, ["v"], None]
+
+
+def test_with_full_identity_nothing_is_unavailable(postgres_dsn, table):
+    """The whole old row gives the long value that the new row lacks."""
+    with recorded(
+        postgres_dsn,
+        table,
+        "CREATE TABLE {t} (id int PRIMARY KEY, n int, v text); "
+        "ALTER TABLE {t} ALTER v SET STORAGE EXTERNAL, REPLICA IDENTITY FULL",
+        "INSERT INTO {t} VALUES (1, 1, repeat('x', 100000))",
+        "UPDATE {t} SET n = 2",
+        "DELETE FROM {t}",
+    ) as messages:
+        batch = Decoder().feed(messages)
+    frame = frame_of(postgres_dsn, batch)
+    assert frame["v"].str.len_bytes().to_list() == [100_000] * 3
+    assert frame["_unavailable"].null_count() == 3
+    assert [row and row["n"] for row in frame["_before"]] == [None, 1, 2]
+
+
+def test_columns_may_change_within_a_transaction(postgres_dsn, table):
+    """A new version of the table begins with the first row that has it."""
+    with recorded(
+        postgres_dsn,
+        table,
+        "CREATE TABLE {t} (id int PRIMARY KEY)",
+        "BEGIN; INSERT INTO {t} VALUES (1); ALTER TABLE {t} ADD COLUMN v text; "
+        "INSERT INTO {t} VALUES (2, 'a'); ALTER TABLE {t} RENAME COLUMN v TO w; "
+        "INSERT INTO {t} VALUES (3, 'b'); COMMIT",
+    ) as messages:
+        batch = Decoder().feed(messages)
+    assert [one.relation.names for one in batch.changes] == [
+        ("id",),
+        ("id", "v"),
+        ("id", "w"),
+    ]
+    first, second, third = batch.relations
+    assert differences(first, second) == (Difference("added", "v"),)
+    assert differences(second, third) == (
+        Difference("removed", "v"),
+        Difference("added", "w"),
+    )
+
+
+def test_what_was_rolled_back_is_not_there(postgres_dsn, table):
+    """Neither aborted transactions nor savepoints that were rolled back leave a row."""
+    with recorded(
+        postgres_dsn,
+        table,
+        "CREATE TABLE {t} (id int PRIMARY KEY)",
+        "BEGIN; INSERT INTO {t} VALUES (1); ROLLBACK",
+        "BEGIN; INSERT INTO {t} VALUES (2); SAVEPOINT s; INSERT INTO {t} VALUES (3); "
+        "ROLLBACK TO s; INSERT INTO {t} VALUES (4); COMMIT",
+    ) as messages:
+        batch = Decoder().feed(messages)
+    frame = frame_of(postgres_dsn, batch)
+    assert frame["id"].to_list() == [2, 4]
+    assert frame["_index"].to_list() == [0, 2]
+
+
+def test_quoted_names_and_generated_columns(postgres_dsn, table):
+    """Names come unquoted; a stored generated column is not in the stream."""
+    with recorded(
+        postgres_dsn,
+        table,
+        'CREATE TABLE {t} ("Id" int PRIMARY KEY, "a b" text, '
+        '"ż" int GENERATED ALWAYS AS ("Id" * 2) STORED)',
+        "INSERT INTO {t} VALUES (1, 'x')",
+    ) as messages:
+        batch = Decoder().feed(messages)
+    frame = frame_of(postgres_dsn, batch)
+    assert frame.select("Id", "a b").rows() == [(1, "x")]
+    assert "ż" not in frame.columns
+
+
+def test_a_large_transaction_passes_in_pieces(postgres_dsn, table):
+    """Pieces of a large commit add up to it, and only the last one ends it."""
+    with recorded(
+        postgres_dsn,
+        table,
+        "CREATE TABLE {t} (id int PRIMARY KEY, v text)",
+        "INSERT INTO {t} SELECT i, 'row ' || i FROM generate_series(1, 25000) i",
+    ) as messages:
+        decoder = Decoder()
+        batches = [decoder.feed(messages[n : n + 4000]) for n in range(0, 25_000, 4000)]
+    frame = pl.concat(frame_of(postgres_dsn, batch) for batch in batches)
+    assert frame["id"].to_list() == list(range(1, 25_001))
+    assert frame["_index"].to_list() == list(range(0, 50_000, 2))
+    assert frame["v"].to_list() == [f"row {n}" for n in range(1, 25_001)]
+    assert [batch.in_transaction for batch in batches] == [True] * 6 + [False]
+    assert [batch.confirmable_lsn is None for batch in batches] == [True] * 6 + [False]
+    middle = batches[2].position
+    again = Decoder(after=middle).feed(messages)
+    assert len(again) == 25_000 - sum(map(len, batches[:3]))
+    assert isinstance(middle, Position)

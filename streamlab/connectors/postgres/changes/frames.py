@@ -94,7 +94,7 @@ class ChangeTable:
 
         Raises:
             SchemaError: A column has the name of a metadata column, or the key has a
-                column that is not published.
+                column that is not published or not in the replica identity.
             UnknownName: ``as_text`` has one that is not there.
         """
         self.relation = relation
@@ -234,7 +234,7 @@ class _Conversion:
         updated = (changes.op == "update") & changes.old.present
         different = pl.repeat(False, len(changes), dtype=pl.Boolean, eager=True)
         numbers = {name: number for number, name in enumerate(table.types)}
-        for name in table.key:
+        for name in table.key:  # which the identity has, or no update says enough
             before = changes.old.columns[numbers[name]]
             after = changes.new.columns[numbers[name]]
             changed = before.ne_missing(after)
@@ -313,11 +313,18 @@ def _check(relation: Relation, key: Iterable[str], as_text: Collection[str]) -> 
                 f"column {name!r} of {relation} has the name of a metadata column",
                 hint="leave it out of the publication with a column list, or rename it",
             )
+    given = relation.identity
     for name in key:
         if name not in relation.names:
             raise SchemaError(
                 f"the key column {name!r} of {relation} is not published",
                 hint="publish it: a row without its key cannot be told from another",
+            )
+        if given and name not in given:
+            raise SchemaError(
+                f"the replica identity of {relation} does not have the key column "
+                f"{name!r}: updates and deletes would not say which row they are about",
+                hint=f"ALTER TABLE {relation} REPLICA IDENTITY DEFAULT (or FULL)",
             )
     for name in as_text:
         if name not in relation.names:

@@ -16,6 +16,7 @@ POSTGRES_EPOCH_US = 946_684_800_000_000
 _BEGIN = struct.Struct("!QqI")
 _COMMIT = struct.Struct("!BQQq")
 _EMITTED = struct.Struct("!BQ")
+_PLACE = struct.Struct("!Q")
 _LENGTH = struct.Struct("!I")
 _COUNT = struct.Struct("!H")
 _COLUMN_TYPE = struct.Struct("!Ii")
@@ -138,6 +139,15 @@ def read_type(message: bytes) -> tuple[int, str, str]:
     schema, name = reader.text(), reader.text()
     reader.end()
     return oid, schema or "pg_catalog", name
+
+
+def read_origin(message: bytes) -> tuple[int, str]:
+    """Return the LSN of the commit where it was made first, and that server's name."""
+    reader = Reader(message)
+    (lsn,) = reader.fixed(_PLACE)
+    name = reader.text()
+    reader.end()
+    return lsn, name
 
 
 def read_truncate(message: bytes) -> tuple[int, ...]:

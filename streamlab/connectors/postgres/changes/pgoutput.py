@@ -308,8 +308,8 @@ class Decoder:
     def _type(self, _: int, payload: bytes) -> None:
         read.read_type(payload)  # the catalog knows more; only its form is checked
 
-    def _origin(self, _lsn: int, _payload: bytes) -> None:
-        """Accept where a transaction came from first: nothing depends on it."""
+    def _origin(self, _: int, payload: bytes) -> None:
+        read.read_origin(payload)  # nothing depends on it; only its form is checked
 
 
 def _changes(run: _Run, messages: Sequence[tuple[int, bytes]]) -> Changes:
