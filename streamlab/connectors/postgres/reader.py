@@ -30,6 +30,7 @@ from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.lsn import (
     IN_SNAPSHOT,
     NOT_BEGUN,
+    lsn_text,
     numbers_of,
     state_of,
 )
@@ -272,7 +273,11 @@ class PostgresReader(Reader):
                 self._reading.address, exported, self._look.tables, state
             )
         self._state = state
-        logger.info("going on with the snapshot after %s rows", f"{self._rows:,}")
+        logger.info(
+            "going on with the snapshot at %s, after %s rows",
+            lsn_text(lsn),
+            f"{self._rows:,}",
+        )
         return self._snapshot
 
     def _delivered(self, piece: Piece) -> RawBatch:
