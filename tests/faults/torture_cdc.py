@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,13 +31,25 @@ import psycopg
 from streamlab import stack
 from streamlab.connectors.parquet.sink import scan
 from streamlab.connectors.postgres.lsn import lsn_number
-from streamlab.failpoints import PLACES, SOURCE_PLACES
+from streamlab.failpoints import PLACES
 from tests.faults.conftest import messages_of
 from tests.faults.shop_oracle import Change, Findings, compared, judged, truth
 
 SMALL_EPOCHS = "max_rows = 400"
 LARGE = 3_000  # rows of a large transaction
-MOST_S = 6.0  # that a worker lives if no failpoint gets it
+LIFE_S = (5.0, 12.0)  # of a worker that no failpoint gets
+SNAPSHOT_PLACES = (
+    "after-slot",
+    "in-snapshot",
+    "in-snapshot",
+    "in-snapshot",
+    "after-snapshot",
+    "in-sink-transaction",
+    "after-sink-commit",
+)
+
+
+STREAM_PLACES = ("in-transaction", "before-feedback")
 
 
 @dataclass
@@ -231,12 +244,13 @@ class Torture:
     kafka: str
     folder: Path
     seed: int
-    rows: int = 4_000
+    rows: int = 8_000
     kills: int = 0
     cuts: int = 0
     rounds: int = 0
     repeated: int = 0
     compared: int = 0
+    places: Counter[str] = field(default_factory=Counter)
 
     def run(self, kills: int) -> dict[str, Any]:
         """Kill so often, let everything catch up, and return the report."""
@@ -272,6 +286,7 @@ class Torture:
                 run.log().count("going on with the snapshot") for run in runs.values()
             ),
             "compared_with_the_server": self.compared,
+            "kills_by_place": dict(self.places),
             "notes": findings.notes,
         }
 
@@ -314,16 +329,21 @@ class Torture:
             self.rounds += 1
             # Truncating while a snapshot is interrupted stops it, as it should.
             shop.may_truncate = all(self._is_streaming(run) for run in runs.values())
-            for run in runs.values():
-                place = rng.choice((*PLACES, *SOURCE_PLACES))
-                run.start(failpoint=f"{place}=kill@{rng.randrange(1, 5)}")
+            chosen = {}
+            for name, run in runs.items():
+                streaming = self._is_streaming(run)
+                places = (*PLACES, *STREAM_PLACES) if streaming else SNAPSHOT_PLACES
+                chosen[name] = rng.choice(places)
+                run.start(failpoint=f"{chosen[name]}=kill@{rng.randrange(1, 8)}")
             self._wait(shop, runs, rng)
-            for run in runs.values():
+            for name, run in runs.items():
+                died = run.process is not None and run.process.poll() is not None
+                self.places[chosen[name] if died else "at random"] += 1
                 self.kills += run.kill()
                 self._require_no_error(run)
 
     def _wait(self, shop: Shop, runs: dict[str, Run], rng: random.Random) -> None:
-        deadline = time.monotonic() + rng.uniform(2.0, MOST_S)
+        deadline = time.monotonic() + rng.uniform(*LIFE_S)
         while time.monotonic() < deadline:
             if all(
                 run.process and run.process.poll() is not None for run in runs.values()

@@ -37,7 +37,11 @@ WHERE c.oid = ANY(%s::oid[]) ORDER BY n.nspname, c.relname
 """  # noqa: S608 -- made of constants
 _COLUMNS = """
 SELECT attrelid::int8, attname::text, atttypid::int8, atttypmod,
-    format_type(atttypid, atttypmod), attgenerated <> ''
+    format_type(atttypid, atttypmod) || coalesce((
+        SELECT format(' COLLATE %%I.%%I', nspname, collname)
+        FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
+        WHERE c.oid = attcollation AND collname <> 'default'), ''),
+    attgenerated <> ''
 FROM pg_attribute WHERE attrelid = ANY(%s::oid[]) AND attnum > 0 AND NOT attisdropped
 ORDER BY attrelid, attnum
 """
@@ -73,7 +77,7 @@ class Table:
     Attributes:
         relation: Its published columns, as the stream would describe them now.
         key: The columns that tell its rows apart, in the order of their index.
-        key_types: Their types, as SQL has them.
+        key_types: Their types, as SQL has them, with the collation that orders them.
         rows: About how many rows it has, as the server estimates.
         filter: The publication's condition on its rows, as SQL; empty for none.
     """
