@@ -19,6 +19,7 @@ from streamlab.errors import UnknownName
 
 BUILT_IN = {
     "json": "streamlab.formats.json:JsonFormat",
+    "debezium": "streamlab.formats.debezium:DebeziumFormat",
     "string": "streamlab.formats.plain:StringFormat",
     "bytes": "streamlab.formats.plain:BytesFormat",
     "rows": "streamlab.formats.rows:RowsFormat",

@@ -1,8 +1,11 @@
 """Every type of PostgreSQL with its extreme values, and what is expected of it.
 
-``values`` are SQL literals. ``misfits`` are those that the polars type cannot hold.
-A ``check`` is an SQL expression of the column that psycopg reads as what the frame must
-hold; most types need none: psycopg's own value is compared.
+docs/postgres-types.md is made of it. ``values`` are SQL literals; ``misfits`` are those
+that the polars type cannot hold. A ``check`` is an SQL expression of the column that
+psycopg reads as what the frame must hold; most types need none: psycopg's own value is
+compared.
+
+Run as a program, it prints the table: python -m tests.integration.postgres_types
 """
 
 from __future__ import annotations
@@ -290,8 +293,7 @@ CASES: tuple[Case, ...] = (
         "{schema}.mood",
         "'sad'",
         "'it''s, fine'",
-        note="an enum: a label may be "
-        "added at any time, which would change the type of pl.Enum",
+        note="a label may be added at any time, which would change the type of pl.Enum",
     ),
     Case(
         "{schema}.mood[]",
@@ -303,7 +305,7 @@ CASES: tuple[Case, ...] = (
         "{schema}.positive",
         pl.Int32(),
         ("1", "2147483647"),
-        note="a domain: the type below it",
+        note="as the type below it",
     ),
     Case(
         "{schema}.price", pl.Decimal(10, 2), ("1.10", "99999999.99"), misfits=("'NaN'",)
@@ -320,8 +322,8 @@ CASES: tuple[Case, ...] = (
         ("'{1.10,NULL}'",),
         check="c::numeric[]",
     ),
-    _text("{schema}.pair", "'(1,\"a,b\")'", "'(,)'", note="a composite type"),
-    _text("{schema}.floats", "'[1.5,2.5]'", note="a range of one's own"),
+    _text("{schema}.pair", "'(1,\"a,b\")'", "'(,)'", note=""),
+    _text("{schema}.floats", "'[1.5,2.5]'", note=""),
 )
 
 DEFINITIONS = """
@@ -333,3 +335,54 @@ CREATE DOMAIN {schema}.prices AS {schema}.price[];
 CREATE TYPE {schema}.pair AS (a integer, b text);
 CREATE TYPE {schema}.floats AS RANGE (subtype = float8);
 """
+
+
+_SHOWN = {
+    "{schema}.mood": "an enum",
+    "{schema}.positive": "a domain",
+    "{schema}.pair": "a composite type",
+    "{schema}.floats": "a range of your own",
+    "numeric(12,2)": "numeric(p,s)",
+    "numeric(39,2)": "numeric(p,s)",
+    "numeric(3,-2)": "",
+    "numeric(2,4)": "",
+    "numeric(38,0)": "",
+    "numeric(38,38)": "",
+    "timestamp(0)": "",
+}
+_SHOWN_ARRAYS = {"integer[]", "text[]", "box[]"}
+
+
+def table() -> list[str]:
+    """Return the lines of the table of types in docs/postgres-types.md."""
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    for case in CASES:
+        name = _SHOWN.get(case.type, case.type)
+        hidden = case.type.endswith("[]") and case.type not in _SHOWN_ARRAYS
+        if not name or hidden or (name == case.type and "{" in name):
+            continue
+        exact = name == "numeric(p,s)" and not case.as_text
+        dtype = "Decimal(p, s)" if exact else _short(case.dtype)
+        held = ", ".join(f"`{value}`" for value in case.misfits)
+        shown = name if " " in name and name.startswith("a") else f"`{name}`"
+        rows.setdefault((dtype, held, case.note), []).append(shown)
+    return [
+        "| PostgreSQL | polars | cannot be held, such as | notes |",
+        "|---|---|---|---|",
+        *(
+            f"| {', '.join(names)} | {dtype} | {held} | {note} |"
+            for (dtype, held, note), names in rows.items()
+        ),
+    ]
+
+
+def _short(dtype: pl.DataType) -> str:
+    if isinstance(dtype, pl.Datetime):
+        return (
+            f"Datetime({', '.join(filter(None, (dtype.time_unit, dtype.time_zone)))})"
+        )
+    return str(dtype)
+
+
+if __name__ == "__main__":
+    print("\n".join(table()))

@@ -17,9 +17,11 @@ from streamlab.contracts import Schema
 from streamlab.contracts.schema import instantiated
 from streamlab.errors import SchemaError
 
-DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
+# Years before 0 and after 9999 have a sign (ISO 8601, expanded), as polars writes them.
+YEAR = r"(?:[0-9]{4}|-[0-9]{4,6}|\+[0-9]{5,6})"
+DATE = rf"^{YEAR}-[0-9]{{2}}-[0-9]{{2}}$"
 CLOCK = r"[0-2][0-9]:[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,%d}0*)?"
-DATETIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ]" + CLOCK
+DATETIME = rf"^{YEAR}-[0-9]{{2}}-[0-9]{{2}}[T ]" + CLOCK
 ZONE = r"(?:Z|[+-][0-2][0-9]:[0-5][0-9])"
 FRACTION_DIGITS = {"ms": 3, "us": 6, "ns": 9}
 NANOSECOND_YEARS = (1678, 2261)  # the whole years that 64 bits of nanoseconds hold

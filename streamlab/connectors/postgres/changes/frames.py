@@ -8,35 +8,26 @@ from dataclasses import dataclass
 import polars as pl
 
 from streamlab.connectors.postgres.changes.catalog import Catalog
-from streamlab.connectors.postgres.changes.images import OPERATIONS
 from streamlab.connectors.postgres.changes.pgoutput import Changes
 from streamlab.connectors.postgres.changes.relation import Relation
 from streamlab.connectors.postgres.changes.tuples import Tuples
 from streamlab.connectors.postgres.changes.types import TEXT, ColumnType, column_type
 from streamlab.errors import SchemaError, UnknownName
 from streamlab.formats import Rejection
-
-OP = "_op"
-LSN = "_lsn"
-INDEX = "_index"
-COMMIT_TIME = "_commit_time"
-XID = "_xid"
-SCHEMA = "_schema"
-TABLE = "_table"
-UNAVAILABLE = "_unavailable"
-BEFORE = "_before"
-
-METADATA: Mapping[str, pl.DataType] = {
-    OP: OPERATIONS,
-    LSN: pl.Int64(),
-    INDEX: pl.Int64(),
-    COMMIT_TIME: pl.Datetime("us", "UTC"),
-    XID: pl.UInt32(),
-    SCHEMA: pl.String(),
-    TABLE: pl.String(),
-    UNAVAILABLE: pl.List(pl.String),
-}
-"""Columns behind the table's own; :data:`BEFORE`, a struct, comes last."""
+from streamlab.formats.changes import (
+    BEFORE,
+    COMMIT_TIME,
+    INDEX,
+    LSN,
+    METADATA,
+    OP,
+    OPERATIONS,
+    SCHEMA,
+    TABLE,
+    UNAVAILABLE,
+    XID,
+    change_schema,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +103,8 @@ class ChangeTable:
     @property
     def schema(self) -> pl.Schema:
         """Return the columns of each frame, and their types."""
-        own = {name: one.dtype for name, one in self.types.items()}
-        before = pl.Struct({name: own[name] for name in self.known})
-        return pl.Schema({**own, **METADATA, BEFORE: before})
+        own = pl.Schema({name: one.dtype for name, one in self.types.items()})
+        return change_schema(own, self.known)
 
     def rows(self, changes: Changes) -> Rows:
         """Return changes of this version as a frame."""

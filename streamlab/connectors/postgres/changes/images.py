@@ -20,9 +20,6 @@ from streamlab.connectors.postgres.changes.tuples import (
     walk,
 )
 
-OPERATIONS = pl.Enum(["snapshot", "insert", "update", "delete", "truncate"])
-"""What happened to a row, as frames say it."""
-
 _INSERT, _UPDATE, _DELETE, _TRUNCATE = b"IUDT"
 _OPERATION_NUMBERS = bytes.maketrans(b"IUDT", b"\x01\x02\x03\x04")
 _NEW, _OLD, _KEY = b"NOK"
@@ -43,7 +40,8 @@ class Images:
     """What the messages about one version of a table say.
 
     Attributes:
-        operation: UInt8: the number of the operation in :data:`OPERATIONS`.
+        operation: UInt8: the operation's number in
+            :data:`~streamlab.formats.changes.OPERATIONS`.
         new: The row after the change.
         old: The row before it.
         is_whole: Boolean: ``old`` has every column, not only the identity's.

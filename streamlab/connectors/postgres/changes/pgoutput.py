@@ -19,11 +19,12 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from streamlab.connectors.postgres.changes import messages as read
-from streamlab.connectors.postgres.changes.images import OPERATIONS, images
+from streamlab.connectors.postgres.changes.images import images
 from streamlab.connectors.postgres.changes.messages import LogicalMessage, Transaction
 from streamlab.connectors.postgres.changes.relation import Relation
 from streamlab.connectors.postgres.changes.tuples import Misshapen, Tuples
 from streamlab.errors import Refused
+from streamlab.formats.changes import OPERATIONS
 
 PROTOCOL_VERSION = 1
 OPTIONS: Mapping[str, str] = {"proto_version": str(PROTOCOL_VERSION)}

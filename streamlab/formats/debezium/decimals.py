@@ -1,0 +1,76 @@
+"""Exact numbers as Kafka Connect writes them: bytes of an integer, and a scale.
+
+Source: https://kafka.apache.org/40/javadoc/org/apache/kafka/connect/data/Decimal.html
+("the unscaled value in two's complement, big-endian")
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode, b64encode
+from decimal import Context, Decimal
+
+import polars as pl
+
+_EXACT = Context(prec=200_000)  # digits; PostgreSQL's numeric has at most 147,455
+
+
+def to_base64(numbers: pl.Series) -> pl.Series:
+    """Return the base64 of the unscaled values of a Decimal series."""
+    # One by one: polars has no way from a number to its bytes.
+    unscaled = numbers.to_physical().to_list()
+    return pl.Series(numbers.name, list(map(_written, unscaled)), dtype=pl.String)
+
+
+def _written(number: int | None) -> str | None:
+    if number is None:
+        return None
+    # The fewest bytes that keep the sign, as BigInteger.toByteArray gives them.
+    size = (number.bit_length() if number >= 0 else (~number).bit_length()) // 8 + 1
+    return b64encode(number.to_bytes(size, "big", signed=True)).decode("ascii")
+
+
+def to_decimals(text: pl.Series, scale: int, dtype: pl.Decimal) -> pl.Series:
+    """Return the numbers whose unscaled values are in base64.
+
+    Args:
+        text: Base64 of unscaled values.
+        scale: Digits behind the point that they were written with.
+        dtype: The type to return.
+
+    Returns:
+        Null where the text is not base64, or the number does not fit the type.
+    """
+    numbers = [_number(value, scale) for value in text.to_list()]
+    limit = Decimal(10) ** (dtype.precision - dtype.scale)
+    unit = Decimal(1).scaleb(-dtype.scale)
+    fitting = [
+        number if number is not None and _fits(number, limit, unit) else None
+        for number in numbers
+    ]
+    return pl.Series(text.name, fitting, dtype=dtype)
+
+
+def to_texts(text: pl.Series, scales: pl.Series) -> pl.Series:
+    """Return numbers of any size as text, each with a scale of its own."""
+    numbers = (
+        None if scale is None else _number(value, scale)
+        for value, scale in zip(text.to_list(), scales.to_list(), strict=True)
+    )
+    written = [None if number is None else format(number, "f") for number in numbers]
+    return pl.Series(text.name, written, dtype=pl.String)
+
+
+def _number(text: str | None, scale: int) -> Decimal | None:
+    if text is None:
+        return None
+    try:
+        raw = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    unscaled = int.from_bytes(raw, "big", signed=True)
+    return Decimal(unscaled).scaleb(-scale, context=_EXACT)
+
+
+def _fits(number: Decimal, limit: Decimal, unit: Decimal) -> bool:
+    return abs(number) < limit and number.remainder_near(unit, context=_EXACT) == 0
