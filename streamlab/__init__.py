@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamlab import export
+    from streamlab import doctor, export
     from streamlab.connectors.console import ConsoleSink
     from streamlab.connectors.kafka.connection import connect
     from streamlab.connectors.kafka.sink import KafkaSink
@@ -58,6 +58,7 @@ _WHERE = {
     "Verdict": "streamlab.transforms.verdicts",
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
+    "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
     "lag": "streamlab.observe.lag",
@@ -96,6 +97,7 @@ __all__ = [
     "Verdict",
     "WorkerHandle",
     "connect",
+    "doctor",
     "evaluate",
     "export",
     "lag",

@@ -1,4 +1,4 @@
-"""Settings: the only place that reads streamlab.toml and the environment.
+"""Settings: with `references`, the only reader of streamlab.toml and environment.
 
 A settings file has profiles, one for each place with servers::
 
@@ -9,6 +9,10 @@ A settings file has profiles, one for each place with servers::
     [profiles.work.kafka]       # librdkafka's own names, in quotes
     "bootstrap.servers" = "broker.example:9092"
     "sasl.password" = "${env:KAFKA_PASSWORD}"
+
+    [profiles.work.registry]
+    url = "https://registry.example"
+    token = "${file:registry.token}"
 
     [profiles.work.postgres]
     dsn = "${env:WAREHOUSE_DSN}"
@@ -29,6 +33,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from streamlab import references
 from streamlab.errors import SettingsError, UnknownName, near_names
 from streamlab.toml import TomlFile
 
@@ -43,11 +48,17 @@ LOCAL = "local"
 """The profile of the servers that `streamlab up` starts."""
 
 _TOP_LEVEL = ("default_profile", "profiles")
-_SYSTEMS = ("kafka", "postgres")
+_SYSTEMS = ("kafka", "registry", "postgres")
 _POSTGRES_OPTIONS = ("dsn",)
 
-_REFERENCE = re.compile(r"\$\{(env|file):([^}]+)\}")
-_VARIABLE = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=\s*(.*?)\s*$")
+_REGISTRY_OPTIONS = (
+    *("url", "username", "password", "token"),
+    *("ca", "certificate", "key", "key_password"),
+)
+_OPTIONS = {"postgres": _POSTGRES_OPTIONS, "registry": _REGISTRY_OPTIONS}
+
+_SECRET = re.compile(r"(?:password|passphrase|secret|token|key\.pem)$")
+"""How the name of an option ends whose value nobody else should see."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,17 +69,31 @@ class Profile:
         name: Its name in the settings file.
         kafka: librdkafka options, references not resolved.
         postgres: ``dsn``, references not resolved.
+        registry: ``url``, ``username`` and ``password`` or ``token``, ``ca``,
+            ``certificate``, ``key`` and ``key_password``, references not resolved.
     """
 
     name: str
     kafka: Mapping[str, str] = field(default_factory=dict)
     postgres: Mapping[str, str] = field(default_factory=dict)
+    registry: Mapping[str, str] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Return the names of the options, never a value: it might be a secret."""
-        return (
-            f"Profile({self.name!r}, kafka={sorted(self.kafka)}, "
-            f"postgres={sorted(self.postgres)})"
+        shown = (f"{name}={sorted(getattr(self, name))}" for name in _SYSTEMS)
+        return f"Profile({self.name!r}, {', '.join(shown)})"
+
+    @property
+    def open_secrets(self) -> tuple[str, ...]:
+        """Return the options that are secrets and written out instead of referred to.
+
+        Named as ``kafka.sasl.password``.
+        """
+        return tuple(
+            f"{system}.{name}"
+            for system in _SYSTEMS
+            for name, value in getattr(self, system).items()
+            if _SECRET.search(name) and value and not references.is_reference(value)
         )
 
 
@@ -158,13 +183,7 @@ def resolved(value: str, *, base: Path | None = None) -> str:
         SettingsError: A variable is not set or a file cannot be read. The message
             names the reference, never its content.
     """
-
-    def replace(match: re.Match[str]) -> str:
-        folder = base or home_of(Path.cwd())
-        kind, name = match.groups()
-        return _variable(name, folder) if kind == "env" else _content(name, folder)
-
-    return _REFERENCE.sub(replace, value)
+    return references.resolved(value, base or home_of(Path.cwd()))
 
 
 def render_mode() -> str:
@@ -178,43 +197,6 @@ def render_mode() -> str:
         message = f"STREAMLAB_RENDER is {mode!r}"
         raise SettingsError(message, hint="set it to static or live, or unset it")
     return mode
-
-
-def _variable(name: str, folder: Path) -> str:
-    found = os.environ.get(name)
-    if found is None:
-        found = _env_file(folder).get(name)
-    if found is None:
-        message = f"the environment variable {name} is not set"
-        raise SettingsError(message, hint=f"export {name}=…, or write it into .env")
-    return found
-
-
-def _content(name: str, folder: Path) -> str:
-    path = folder / Path(name).expanduser()
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        message = f"the file of the reference ${{file:{name}}} cannot be read: {why}"
-        raise SettingsError(message) from error
-
-
-def _env_file(folder: Path) -> dict[str, str]:
-    """Return the ``NAME=value`` lines of ``.env``; it may hold lines of other tools."""
-    try:
-        text = (folder / ".env").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{folder / '.env'} cannot be read") from error
-    matches = filter(None, map(_VARIABLE.match, text.splitlines()))
-    return {match[1]: _unquoted(match[2]) for match in matches}
-
-
-def _unquoted(value: str) -> str:
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
-    return value[1:-1] if quoted else value
 
 
 def _check(file: TomlFile) -> None:
@@ -233,8 +215,8 @@ def _check(file: TomlFile) -> None:
 
 def _check_options(file: TomlFile, place: tuple[str, ...], options: Any) -> None:
     options = _table(file, place, options)
-    if place[-1] == "postgres":
-        _known(file, place, options, _POSTGRES_OPTIONS)
+    if place[-1] in _OPTIONS:
+        _known(file, place, options, _OPTIONS[place[-1]])
     for name, value in options.items():
         if isinstance(value, Mapping):
             hint = f'put dotted names in quotes: "{name}.{next(iter(value), "…")}" = …'
@@ -282,6 +264,7 @@ def _on_top(stack: Profile, file: Profile | None) -> Profile:
         stack.name,
         kafka={**stack.kafka, **file.kafka},
         postgres={**stack.postgres, **file.postgres},
+        registry=file.registry,
     )
 
 

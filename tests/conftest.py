@@ -15,7 +15,9 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from streamlab import stack as local_stack
-from streamlab.stack import SERVERS, Stack
+from streamlab.settings import STATE_FOLDER
+from streamlab.stack import SERVERS, Stack, ports
+from tests.secured_kafka import Secured, SecuredKafka, opened, prepared
 
 _PREFIX = "streamlab-test-"
 _ADMIN_PATIENCE_S = 20  # seconds
@@ -50,6 +52,15 @@ def temporary_home() -> Iterator[Path]:
     """Return an empty folder for a stack; what runs in it at the end is stopped."""
     with _temporary_home() as home:
         yield home
+
+
+@pytest.fixture(scope="session")
+def secured() -> Iterator[Secured]:
+    """Run a broker that asks who comes, and what they may do."""
+    with _temporary_home() as home:
+        folder = home / STATE_FOLDER / "kafka"
+        chosen = ports.choose(SecuredKafka.port_names, 0, {})
+        yield opened(prepared(folder, chosen))
 
 
 @pytest.fixture(scope="session")

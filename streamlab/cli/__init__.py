@@ -14,6 +14,7 @@ COMMANDS = {
     "status": ("stack", "show the local servers"),
     "down": ("stack", "stop the local servers"),
     "init": ("init", "write a commented streamlab.toml"),
+    "doctor": ("doctor", "test a connection step by step, rights included"),
     "topics": ("topics", "list the topics of a broker"),
     "tap": ("tap", "read a bounded sample of a topic, disturbing nobody"),
     "plan": ("run", "show what a pipeline would do"),

@@ -37,5 +37,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
         ) from error
     except OSError as error:
         raise SettingsError(f"{path} cannot be written: {error.strerror}") from error
-    print(f"wrote {FILE_NAME}; next: streamlab up, or a profile of your own in it")
+    print(
+        f"wrote {FILE_NAME}; next: streamlab up, or a profile of your own in it and "
+        "streamlab doctor kafka --profile NAME"
+    )
     return 0

@@ -8,7 +8,7 @@ import polars as pl
 
 from streamlab.contracts import Field, Schema
 from streamlab.errors import SchemaError
-from streamlab.formats import Decoded, Rejection
+from streamlab.formats import Decoded, Rejection, framing
 
 COLUMN = "value"
 
@@ -86,8 +86,13 @@ def _text_one_by_one(values: Sequence[bytes | None]) -> Decoded:
         try:
             texts.append(value.decode())
         except UnicodeDecodeError as error:
+            framed = framing.recognised(value)
             reason = f"the value is not UTF-8 text (byte {error.start})"
-            rejected.append(Rejection(row, "not-utf8", reason))
+            rejected.append(
+                Rejection(row, framed.code, framed.reason)
+                if framed
+                else Rejection(row, "not-utf8", reason)
+            )
     frame = pl.DataFrame({COLUMN: pl.Series(texts, dtype=pl.String)})
     return Decoded(frame, tuple(sorted(rejected, key=lambda one: one.row)))
 

@@ -11,11 +11,12 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
+from streamlab.connectors.diagnosis import Diagnosis
 from streamlab.connectors.kafka.connection import Cluster
 from streamlab.contracts import Schema
 from streamlab.errors import StreamlabError
 from streamlab.export import Exported, Verification
-from streamlab.notebook import markup, panel, panels
+from streamlab.notebook import diagnoses, markup, panel, panels
 from streamlab.notebook.markup import Html
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
@@ -57,6 +58,7 @@ def table(session: Session) -> dict[type, Shows]:
         LagReading: _by_panel(lag_panel),
         WorkerStatus: _by_panel(status_panel),
         Cluster: _by_panel(cluster_panel),
+        Diagnosis: (diagnoses.html, diagnoses.plain),
     }
 
 

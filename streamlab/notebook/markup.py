@@ -20,6 +20,13 @@ MAX_CELL = 120  # characters
 SHOWN_ROWS = 10
 SHOWN_COLUMNS = 24
 
+NO_MATH = "mathjax_ignore tex2jax_ignore"
+"""Classes that keep front ends from setting ``$…$`` in our displays as a formula.
+
+Source: ``ignoreHtmlClass`` of MathJax 3 and 2,
+https://docs.mathjax.org/en/v3.2/options/document.html.
+"""
+
 # Controls (C0, C1), marks that reorder text, and characters without a width.
 _UNPRINTABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
@@ -181,7 +188,7 @@ def card(title: object, *parts: object, kind: str = "") -> Html:
                 "div",
                 element("div", title, css="sl-title"),
                 *parts,
-                css=f"streamlab {kind}".strip(),
+                css=f"streamlab {NO_MATH} {kind}".strip(),
             ),
         ]
     )
@@ -252,6 +259,9 @@ STYLE = """
 .streamlab .sl-verdict { display: flex; gap: 8px; }
 .streamlab .sl-mark { flex: none; width: 4.6em; font-weight: 600; }
 .streamlab .sl-good { color: #2e8b57; } .streamlab .sl-soft { color: #b7791f; }
-.streamlab .sl-ill { color: #d1495b; }
+.streamlab .sl-ill { color: #d1495b; } .streamlab .sl-faint { opacity: .5; }
+.streamlab .sl-steps { display: grid; grid-template-columns: auto auto 1fr;
+  gap: 2px 10px; margin: 4px 0; }
+.streamlab .sl-step { font-weight: 600; max-width: 24em; overflow-wrap: anywhere; }
 .streamlab img { max-width: 100%; height: auto; display: block; margin: 6px 0; }
 """

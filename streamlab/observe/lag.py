@@ -169,7 +169,8 @@ def group_named(pipeline_or_group: str, offsets: Offsets) -> str:
         "pipeline or consumer group",
         pipeline_or_group,
         _asked_for(known),
-        hint="a group appears when its worker first runs",
+        hint="a group appears when its worker first runs, and to those who have "
+        "DESCRIBE or READ on it",
     )
 
 

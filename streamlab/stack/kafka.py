@@ -105,8 +105,7 @@ class Kafka(Server):
         """Fetch the jars, write the settings, format the data folder if it is new."""
         java = find_java()
         jars = fetch("kafka", lambda line: tell(f"kafka: fetching, {line}"))
-        settings = _PROPERTIES.format(host=LOOPBACK, **self.ports)
-        self._settings.write_text(settings, encoding="utf-8")
+        self._settings.write_text(self.properties(), encoding="utf-8")
         (self.folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
         _format(self.folder / "data")
         return Launch(
@@ -117,6 +116,10 @@ class Kafka(Server):
             folder=self.folder,
             log=self.log,
         )
+
+    def properties(self) -> str:
+        """Return the broker's settings; of two lines with one name the last counts."""
+        return _PROPERTIES.format(host=LOOPBACK, **self.ports)
 
     def is_own(self, arguments: Sequence[str]) -> bool:
         """Return whether this is a broker with our settings file."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from streamlab.connectors.kafka import connection, topics
+from streamlab.connectors.kafka import connection, rights, topics
 from streamlab.errors import UsageError
 from streamlab.positions import TopicPartition
 
@@ -114,7 +114,7 @@ def window(profile: str, topic: str, cut: Cut) -> Window:
         Unavailable: The broker does not answer.
     """
     client = connection.admin(profile)
-    partitions = topics.describe(client, topic).partitions
+    partitions = topics.describe(client, topic, needed=rights.read).partitions
     earliest = topics.starts(client, partitions, topics.EARLIEST)
     ends = topics.starts(client, partitions, topics.LATEST)
     if cut.offsets is not None:

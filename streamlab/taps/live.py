@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import polars as pl
 
-from streamlab.connectors.kafka import connection, topics
+from streamlab.connectors.kafka import connection, rights, topics
 from streamlab.connectors.kafka.following import Chunk, Follower
 from streamlab.contracts import Schema
 from streamlab.errors import SchemaError, StreamlabError, Unavailable
@@ -158,7 +158,7 @@ def live_tap(
         Unavailable: The broker does not answer.
     """
     client = connection.admin(profile)
-    partitions = topics.describe(client, topic).partitions
+    partitions = topics.describe(client, topic, needed=rights.read).partitions
     decoder = Decoder(topic, format, schema=schema, where=where)
     starts = _last(
         topics.starts(client, partitions, topics.EARLIEST),

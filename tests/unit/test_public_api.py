@@ -35,6 +35,7 @@ PUBLIC = {
     "Verdict",
     "WorkerHandle",
     "connect",
+    "doctor",
     "evaluate",
     "export",
     "lag",

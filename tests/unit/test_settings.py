@@ -63,6 +63,12 @@ def test_a_profile_has_its_options_as_texts(tmp_path):
         ("\n[profile.work.kafka]\n", 2, "did you mean 'profiles'"),
         ("[profiles.work]\n[profiles.work.kafak]\n", 2, "did you mean 'kafka'?"),
         ("[profiles.a.postgres]\n# x\nurl = 'x'\n", 3, "there are 'dsn'"),
+        ("[profiles.a.registry]\nurrl = 'x'\n", 2, "did you mean 'url'?"),
+        (
+            '[profiles.a.kafka]\nsasl.mechanism = "PLAIN"\n',
+            2,
+            'put dotted names in quotes: "sasl.mechanism" = …',
+        ),
         (
             "[profiles.a.kafka]\ngroup.protocol = 'x'\n",
             2,
@@ -145,6 +151,37 @@ def test_a_profile_shows_no_value():
     settings = Settings(Path(), {"w": profile})
     assert "sasl.password" in repr(profile)
     assert "S3cr3tPw" not in repr(profile) + str(settings)
+
+
+def test_a_registry_shows_no_value():
+    """Its token is no part of the repr either."""
+    profile = Profile("w", registry={"url": "https://r", "token": "S3cr3tPw"})
+    assert "token" in repr(profile)
+    assert "S3cr3tPw" not in repr(profile)
+
+
+def test_secrets_that_are_written_out_are_found(tmp_path):
+    """Passwords, keys and tokens in the file are named; references are not."""
+    write(
+        tmp_path,
+        """
+        [profiles.work.kafka]
+        "sasl.username" = "me"
+        "sasl.password" = "plain"
+        "ssl.key.password" = "${env:KEY}"
+        "ssl.key.pem" = "-----BEGIN"
+        "sasl.oauthbearer.client.secret" = "plain"
+        "sasl.oauthbearer.token.endpoint.url" = "https://login.example"
+        [profiles.work.registry]
+        token = "plain"
+        """,
+    )
+    assert Settings.load(tmp_path).profile("work").open_secrets == (
+        "kafka.sasl.password",
+        "kafka.ssl.key.pem",
+        "kafka.sasl.oauthbearer.client.secret",
+        "registry.token",
+    )
 
 
 def test_references_are_replaced_anywhere_in_a_value(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import OffsetSpec
 
-from streamlab.connectors.kafka import connection, topics
+from streamlab.connectors.kafka import connection, rights, topics
 from streamlab.connectors.kafka.dead_letters import letter
 from streamlab.connectors.kafka.failures import kafka_error, translated
 from streamlab.connectors.kafka.producing import OPTIONS, Outbox
@@ -32,7 +32,7 @@ def read(topic: str, profile: str = "") -> Iterator[DeadLetter]:
         Unavailable: The broker does not answer.
     """
     client = connection.admin(profile)
-    partitions = topics.describe(client, topic).partitions
+    partitions = topics.describe(client, topic, needed=rights.read).partitions
     starts = topics.offsets(client, partitions, OffsetSpec.earliest())
     name = f"streamlab-dlq-{uuid.uuid4().hex[:12]}"
     consumer = connection.consumer(
@@ -47,12 +47,12 @@ def read(topic: str, profile: str = "") -> Iterator[DeadLetter]:
     )
     try:
         consumer.assign([ck.TopicPartition(*p, starts[p][0]) for p in partitions])
-        yield from _letters(consumer, len(partitions))
+        yield from _letters(consumer, topic, len(partitions))
     finally:
         consumer.close()
 
 
-def _letters(consumer: Any, partitions: int) -> Iterator[DeadLetter]:
+def _letters(consumer: Any, topic: str, partitions: int) -> Iterator[DeadLetter]:
     ended: set[int] = set()
     while len(ended) < partitions:
         chunk = consumer.consume(CHUNK, PATIENCE_S)
@@ -66,7 +66,7 @@ def _letters(consumer: Any, partitions: int) -> Iterator[DeadLetter]:
             elif error.code() == KafkaError._PARTITION_EOF:
                 ended.add(message.partition())
             elif not error.retriable():
-                raise translated(error, "reading dead letters")
+                raise translated(error, "reading dead letters", rights.read(topic))
 
 
 def send_again(letters: Sequence[DeadLetter], topic: str, profile: str = "") -> None:
@@ -80,7 +80,7 @@ def send_again(letters: Sequence[DeadLetter], topic: str, profile: str = "") -> 
         Unavailable: The broker does not answer; some may have been produced.
     """
     try:
-        topics.describe(connection.admin(profile), topic)
+        topics.describe(connection.admin(profile), topic, needed=rights.write)
         outbox = Outbox({**OPTIONS, **connection.client_options(profile)}, topic)
     except KafkaException as error:
         raise translated(kafka_error(error), "sending events again") from error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from confluent_kafka import KafkaError, KafkaException
 
+from streamlab.connectors.kafka.rights import DENIALS, Kind, Right
 from streamlab.errors import ConnectorError, Fenced, Refused, Unavailable
 
 UNAVAILABLE = frozenset(
@@ -53,17 +56,11 @@ FENCED = frozenset(
 )
 """Another member of the group, or a newer producer of the same name, took over."""
 
-DENIED = frozenset(
-    {
-        KafkaError._AUTHENTICATION,
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.SASL_AUTHENTICATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    }
+NOT_LET_IN = frozenset(
+    {KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED}
 )
-"""The broker knows who asks, and says no."""
+"""The broker does not believe who asks. What somebody known is refused for a missing
+right is in :data:`streamlab.connectors.kafka.rights.DENIALS`."""
 
 UNKNOWN_TOPIC = frozenset(
     {
@@ -76,18 +73,23 @@ UNKNOWN_TOPIC = frozenset(
 """The topic is not there, or not any more."""
 
 
+DOCTOR = "streamlab doctor kafka"
+"""The command that finds out what is wrong with a connection."""
+
+
 def kafka_error(error: BaseException) -> KafkaError:
     """Return the KafkaError that a KafkaException carries."""
     inner = error.args[0] if isinstance(error, KafkaException) and error.args else None
     return inner if isinstance(inner, KafkaError) else KafkaError(KafkaError._FAIL)
 
 
-def translated(error: KafkaError, doing: str) -> ConnectorError:
+def translated(error: KafkaError, doing: str, *needed: Right) -> ConnectorError:
     """Return what the worker should do about an error, as one of our errors.
 
     Args:
         error: What the client reported.
         doing: What was tried, such as ``"committing offsets of 'flights'"``.
+        needed: The rights it takes; the one that the code tells of is named.
 
     Returns:
         ``Unavailable``, ``Fenced`` or ``Refused``, chosen by the code, never by the
@@ -97,10 +99,19 @@ def translated(error: KafkaError, doing: str) -> ConnectorError:
     code = error.code()
     if code in FENCED:
         return Fenced(message)
-    if code in DENIED:
-        return Refused(
-            message, hint="check the credentials of the profile, and its access rights"
-        )
+    if code in DENIALS:
+        return _denied(message, DENIALS[code], needed)
+    if code in NOT_LET_IN:
+        return Refused(message, hint=f"check the login of the profile: {DOCTOR}")
     if code in UNAVAILABLE or error.retriable():
         return Unavailable(message)
     return Refused(message)
+
+
+def _denied(message: str, kind: Kind, needed: Sequence[Right]) -> Refused:
+    """Return the error of a missing right, named if it is one of those needed."""
+    right = next((each for each in needed if each.kind == kind), None)
+    if right is None:
+        hint = f"a right on a {kind} is missing; {DOCTOR} names it"
+        return Refused(message, hint=hint)
+    return Refused(f"{message}: {right} is missing", hint=right.command())

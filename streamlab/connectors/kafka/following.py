@@ -15,7 +15,7 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from streamlab.connectors.kafka import connection, messages
+from streamlab.connectors.kafka import connection, messages, rights
 from streamlab.connectors.kafka.failures import kafka_error, translated
 from streamlab.errors import OffsetExpired, Unavailable
 from streamlab.positions import TopicPartition
@@ -119,6 +119,7 @@ class Follower:
         name = f"streamlab-tap-{uuid.uuid4().hex[:12]}"
         options: dict[str, Any] = {**connection.client_options(profile), **OPTIONS}
         self._away: KafkaError | None = None
+        self._needed = [rights.read(topic) for topic in {p.topic for p in starts}]
         self._consumer = connection.consumer(
             {**options, "client.id": name, "group.id": name}, self._on_error
         )
@@ -159,7 +160,7 @@ class Follower:
         try:
             taken = self._consumer.consume(CHUNK, timeout_s)
         except KafkaException as error:
-            raise translated(kafka_error(error), "tapping") from error
+            raise translated(kafka_error(error), "tapping", *self._needed) from error
         if not taken:
             self._raise_away()
             return None
@@ -216,7 +217,8 @@ class Follower:
             }:
                 self._raise_expired(self._partitions[number])
             else:
-                failure = translated(error, f"tapping topic {report.topic()!r}")
+                doing = f"tapping topic {report.topic()!r}"
+                failure = translated(error, doing, *self._needed)
                 if not isinstance(failure, Unavailable):
                     raise failure
                 self._away = error
@@ -237,7 +239,7 @@ class Follower:
     def _raise_away(self) -> None:
         away, self._away = self._away, None
         if away is not None:
-            raise translated(away, "tapping")
+            raise translated(away, "tapping", *self._needed)
 
 
 def _is_before(message: Message, ends: Mapping[int, int]) -> bool:

@@ -11,6 +11,7 @@ from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from streamlab.connectors.kafka import connection, topics
 from streamlab.connectors.kafka.failures import kafka_error, translated
+from streamlab.connectors.kafka.rights import Right
 from streamlab.positions import TopicPartition
 
 
@@ -81,7 +82,8 @@ class GroupOffsets:
             answers = self._consumer(group).committed(asked, timeout=timeout_s)
         except KafkaException as error:
             doing = f"asking for the offsets of group {group!r}"
-            raise translated(kafka_error(error), doing) from error
+            needed = Right("DESCRIBE", "group", group)
+            raise translated(kafka_error(error), doing, needed) from error
         offsets = {
             TopicPartition(answer.topic, answer.partition): (
                 answer.offset if answer.offset >= 0 else None

@@ -8,7 +8,7 @@ from typing import Any
 import confluent_kafka as ck
 from confluent_kafka import KafkaException
 
-from streamlab.connectors.kafka import committed, connection, topics
+from streamlab.connectors.kafka import committed, connection, rights, topics
 from streamlab.connectors.kafka.failures import kafka_error, translated
 from streamlab.positions import Progress, TopicPartition
 from streamlab.sources import Start
@@ -27,6 +27,7 @@ class GroupPositions:
         self._client = connection.admin(profile)
         self._topic = topics.describe(self._client, topic)
         self._group = group
+        self._needed = rights.group(group)
         self._options = connection.client_options(profile)
 
     def incarnations(self) -> Mapping[str, str]:
@@ -45,7 +46,7 @@ class GroupPositions:
             found = consumer.committed(asked, timeout=connection.REQUEST_TIMEOUT_S)
         except KafkaException as error:
             doing = f"asking for the offsets of group {self._group!r}"
-            raise translated(kafka_error(error), doing) from error
+            raise translated(kafka_error(error), doing, self._needed) from error
         finally:
             consumer.close()
         return committed.from_kafka(found)
@@ -58,12 +59,12 @@ class GroupPositions:
         try:
             answers = consumer.commit(offsets=asked, asynchronous=False)
         except KafkaException as error:
-            raise translated(kafka_error(error), doing) from error
+            raise translated(kafka_error(error), doing, self._needed) from error
         finally:
             consumer.close()
         for one in answers or ():
             if one.error is not None:
-                raise translated(one.error, doing)
+                raise translated(one.error, doing, self._needed)
 
     def _consumer(self) -> Any:
         """Return a client that carries the group's name and is no member of it."""

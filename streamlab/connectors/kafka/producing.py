@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import operator
 import time
@@ -13,7 +14,7 @@ from typing import Any
 import polars as pl
 from confluent_kafka import KafkaError, KafkaException, Message
 
-from streamlab.connectors.kafka import connection
+from streamlab.connectors.kafka import connection, rights
 from streamlab.connectors.kafka.failures import kafka_error, translated
 from streamlab.errors import ConnectorError, Refused, RowsRefused, Unavailable
 from streamlab.formats import Format
@@ -141,6 +142,7 @@ class Outbox:
 
     def __init__(self, options: Mapping[str, Any], topic: str) -> None:
         self._topic = topic
+        self._needed = (rights.write(topic), rights.IDEMPOTENT_WRITE)
         self.gave_up = False
         self._closed = False
         self._last_error: KafkaError | None = None
@@ -234,7 +236,9 @@ class Outbox:
                 # It warns when a fenced producer cannot abort; that is known by then.
                 warnings.simplefilter("ignore", RuntimeWarning)
                 self.producer.purge()
-                self.producer.close()
+                # A fatal error was raised before; closing raises it once more.
+                with contextlib.suppress(KafkaException):
+                    self.producer.close()
 
     def _produce_one(
         self,
@@ -255,7 +259,7 @@ class Outbox:
                 self._serve(FLUSH_POLL_S)
             except KafkaException as error:
                 doing = f"writing topic {topic!r}"
-                raise translated(kafka_error(error), doing) from error
+                raise translated(kafka_error(error), doing, *self._needed) from error
             else:
                 return
 
@@ -265,7 +269,7 @@ class Outbox:
             self.producer.poll(timeout_s)
         except KafkaException as error:
             doing = f"writing topic {self._topic!r}"
-            raise translated(kafka_error(error), doing) from error
+            raise translated(kafka_error(error), doing, *self._needed) from error
 
     def _failure(
         self,
@@ -278,7 +282,8 @@ class Outbox:
             if error.code() in ROW_ERRORS:
                 reasons[(key, value)] = ROW_ERRORS[error.code()]
             elif error.code() != KafkaError._INVALID_DIFFERENT_RECORD:
-                return translated(error, f"writing topic {self._topic!r}")
+                doing = f"writing topic {self._topic!r}"
+                return translated(error, doing, *self._needed)
         if not reasons:
             return Refused(f"Kafka refused messages for topic {self._topic!r}")
         return RowsRefused(

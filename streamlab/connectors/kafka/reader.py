@@ -21,6 +21,7 @@ from streamlab.connectors.kafka import (
     connection,
     membership,
     messages,
+    rights,
     topics,
 )
 from streamlab.connectors.kafka.ends import KnownEnds
@@ -81,6 +82,7 @@ class KafkaReader(Reader):
         self._start = start
         self._listener = listener
         self._group = group
+        self._needed = (rights.read(topic.name), rights.group(group))
         self._incremental = membership.is_incremental(options)
         self._numbers = {p.partition: p for p in topic.partitions}
         self._positions: dict[TopicPartition, int] = {}
@@ -139,7 +141,7 @@ class KafkaReader(Reader):
         try:
             self._turns.commit(lambda: change(partitions))
         except KafkaException as error:
-            raise translated(kafka_error(error), self._doing("holding")) from error
+            raise self._translated(error, self._doing("holding")) from error
 
     def close(self) -> None:
         """Leave the group, telling the listener of the partitions given back."""
@@ -204,7 +206,7 @@ class KafkaReader(Reader):
                 self._turns.read(lambda: self._consumer.consume(count, timeout_s))
             )
         except KafkaException as error:
-            self._defer(translated(kafka_error(error), self._doing("reading")))
+            self._defer(self._translated(error, self._doing("reading")))
             return []
 
     def _batch(self, taken: list[Message]) -> RawBatch | None:
@@ -266,7 +268,7 @@ class KafkaReader(Reader):
         if code in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
             self._find_gap(self._numbers[number])
         elif code != KafkaError._MAX_POLL_EXCEEDED:  # the partitions are lost next
-            raise translated(error, self._doing("reading"))
+            raise translated(error, self._doing("reading"), *self._needed)
 
     def _find_gap(self, partition: TopicPartition) -> None:
         """Find out why a position cannot be read, and raise exactly that."""
@@ -303,6 +305,9 @@ class KafkaReader(Reader):
         deferred, self._deferred = self._deferred, None
         if deferred is not None:
             raise deferred
+
+    def _translated(self, error: KafkaException, doing: str) -> ConnectorError:
+        return translated(kafka_error(error), doing, *self._needed)
 
     def _doing(self, what: str) -> str:
         return f"{what} topic {self._topic.name!r}"
@@ -364,7 +369,7 @@ class KafkaReader(Reader):
             if self._held:
                 self._consumer.pause(started)
         except KafkaException as error:
-            raise translated(kafka_error(error), self._doing("assigning")) from error
+            raise self._translated(error, self._doing("assigning")) from error
         self._given = []
 
     def _current_topic(self) -> topics.Topic:
@@ -405,7 +410,7 @@ class KafkaReader(Reader):
             )
         except KafkaException as error:
             doing = f"asking for the offsets of group {self._group!r}"
-            raise translated(kafka_error(error), doing) from error
+            raise self._translated(error, doing) from error
         return found
 
     def _commit(self, progress: Sequence[Progress]) -> None:
@@ -416,10 +421,10 @@ class KafkaReader(Reader):
                 lambda: self._consumer.commit(offsets=asked, asynchronous=False)
             )
         except KafkaException as error:
-            raise translated(kafka_error(error), doing) from error
+            raise self._translated(error, doing) from error
         for one in answers or ():
             if one.error is not None:
-                raise translated(one.error, doing)
+                raise translated(one.error, doing, *self._needed)
 
     def _while_open(self, call: Callable[[], T]) -> T:
         """Make a call from the writing thread, which may outlive the reader."""

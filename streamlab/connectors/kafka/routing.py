@@ -11,7 +11,7 @@ import polars as pl
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streamlab.connectors.kafka import topics
+from streamlab.connectors.kafka import rights, topics
 from streamlab.connectors.kafka.failures import kafka_error, translated
 from streamlab.connectors.kafka.producing import Encoding, Outbox, Record, check_sizes
 from streamlab.errors import (
@@ -96,7 +96,7 @@ class Topics:
         """
         if name not in self._most:
             try:
-                topics.describe(self._client, name)
+                topics.describe(self._client, name, needed=rights.write)
             except UnknownName:
                 if not self._partitions:
                     raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from streamlab.connectors.kafka import connection, topics
+from streamlab.connectors.kafka import connection, rights, topics
 from streamlab.connectors.kafka.producing import (
     OPTIONS,
     Encoding,
@@ -98,7 +98,8 @@ class KafkaSink(Sink):
         client = connection.admin(self.profile, self.options)
         if (route := Route.parse(self.topic)) is not None:
             return self._routed(context, encoding, options, route)
-        cluster = topics.describe(client, self.topic).incarnation.partition("/")[0]
+        found = topics.describe(client, self.topic, needed=rights.write)
+        cluster = found.incarnation.partition("/")[0]
         most = topics.max_message_bytes(client, self.topic)
         options = {
             "client.id": f"streamlab.{context.pipeline}.{context.worker}",
@@ -109,7 +110,7 @@ class KafkaSink(Sink):
         if not self.transactional:
             return MessageWriter(Outbox(options, self.topic), encoding, most)
         if context.dead_letter_topic is not None:
-            topics.describe(client, context.dead_letter_topic)
+            topics.describe(client, context.dead_letter_topic, needed=rights.write)
         return TransactionalWriter(
             options,
             self.topic,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from streamlab.connectors.kafka import connection
+from streamlab.connectors.kafka import connection, rights
 from streamlab.connectors.kafka.positions import GroupPositions
 from streamlab.connectors.kafka.reader import KafkaReader
 from streamlab.connectors.kafka.topics import (
@@ -54,7 +54,7 @@ class KafkaSource(Source):
         return KafkaReader(
             options,
             client,
-            describe(client, self.topic),
+            describe(client, self.topic, needed=rights.read),
             group=self.group or f"streamlab.{pipeline}",
             start=self.start,
             listener=listener,

@@ -7,7 +7,7 @@ broker creates topics by itself, so a single topic is asked for by ``describe``.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +17,9 @@ import polars as pl
 from confluent_kafka import IsolationLevel, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 
-from streamlab.connectors.kafka import connection
+from streamlab.connectors.kafka import connection, rights
 from streamlab.connectors.kafka.failures import UNKNOWN_TOPIC, kafka_error, translated
+from streamlab.connectors.kafka.rights import Right
 from streamlab.errors import UnknownName, UsageError
 from streamlab.positions import TopicPartition
 from streamlab.sources import Start
@@ -53,9 +54,20 @@ def check_name(name: str) -> None:
 
 
 def describe(
-    client: AdminClient, name: str, *, timeout_s: float = connection.REQUEST_TIMEOUT_S
+    client: AdminClient,
+    name: str,
+    *,
+    needed: Callable[[str], Right] = rights.describe,
+    timeout_s: float = connection.REQUEST_TIMEOUT_S,
 ) -> Topic:
     """Return a topic as it is now.
+
+    Args:
+        client: Asks the broker.
+        name: The topic.
+        needed: The right that what comes next takes; it includes that to describe,
+            and is what an error names, so that nobody has to ask twice.
+        timeout_s: How long to wait for each answer.
 
     Raises:
         UnknownName: There is no such topic; the message has near names.
@@ -73,8 +85,8 @@ def describe(
         cluster_id = cluster.result().cluster_id
     except KafkaException as error:
         if kafka_error(error).code() in UNKNOWN_TOPIC:
-            raise _unknown(client, name) from error
-        raise translated(kafka_error(error), doing) from error
+            raise unknown(client, name) from error
+        raise translated(kafka_error(error), doing, needed(name)) from error
     return Topic(
         name=name,
         incarnation=f"{cluster_id}/{found.topic_id}",
@@ -99,7 +111,8 @@ def max_message_bytes(client: AdminClient, name: str) -> int:
         found = answers[asked].result()
     except KafkaException as error:
         doing = f"asking for the settings of topic {name!r}"
-        raise translated(kafka_error(error), doing) from error
+        needed = Right("DESCRIBE_CONFIGS", "topic", name)
+        raise translated(kafka_error(error), doing, needed) from error
     return int(found["max.message.bytes"].value)
 
 
@@ -116,7 +129,8 @@ def names(client: AdminClient) -> list[str]:
     return sorted(name for name in found if not name.startswith("__"))
 
 
-def _unknown(client: AdminClient, name: str) -> UnknownName:
+def unknown(client: AdminClient, name: str) -> UnknownName:
+    """Return the error of a topic that is not there, with near names."""
     return UnknownName("topic", name, names(client), hint="list them: streamlab topics")
 
 
@@ -146,10 +160,14 @@ def offsets(
         isolation_level=IsolationLevel.READ_COMMITTED,
         request_timeout=connection.REQUEST_TIMEOUT_S,
     )
-    try:
-        found = {key: answer.result() for key, answer in answers.items()}
-    except KafkaException as error:
-        raise translated(kafka_error(error), "asking for offsets") from error
+    found = {}
+    for key, answer in answers.items():
+        try:
+            found[key] = answer.result()
+        except KafkaException as error:
+            needed = rights.describe(key.topic)
+            doing = f"asking for the offsets of topic {key.topic!r}"
+            raise translated(kafka_error(error), doing, needed) from error
     return {
         TopicPartition(key.topic, key.partition): (place.offset, place.timestamp)
         for key, place in found.items()

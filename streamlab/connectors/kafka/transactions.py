@@ -18,9 +18,11 @@ import polars as pl
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from streamlab import failpoints
+from streamlab.connectors.kafka import rights
 from streamlab.connectors.kafka.dead_letters import record
 from streamlab.connectors.kafka.failures import FENCED, kafka_error, translated
 from streamlab.connectors.kafka.producing import Encoding, Outbox, check_sizes
+from streamlab.connectors.kafka.rights import Right
 from streamlab.errors import ConnectorError, Fenced, Refused, Unavailable
 from streamlab.positions import Progress
 from streamlab.sinks import SinkBatch, SinkContext, Writer
@@ -166,7 +168,7 @@ class TransactionalWriter(Writer):
         else:
             self._abort()
         doing = f"writing topic {self._topic!r} in a transaction"
-        failure = translated(error, doing)
+        failure = translated(error, doing, *self._needed())
         if isinstance(failure, Refused) and error.fatal():
             # A new producer can go on: only this one is broken.
             return Unavailable(failure.message)
@@ -198,8 +200,17 @@ class TransactionalWriter(Writer):
         except KafkaException as error:
             outbox.close()
             doing = f"starting transactions on topic {self._topic!r}"
-            raise translated(kafka_error(error), doing) from error
+            raise translated(kafka_error(error), doing, *self._needed()) from error
         return outbox
+
+    def _needed(self) -> tuple[Right, ...]:
+        """Return the rights that a transaction takes."""
+        name = self._options["transactional.id"]
+        return (
+            rights.write(self._topic),
+            Right("WRITE", "transactional-id", name),
+            rights.IDEMPOTENT_WRITE,
+        )
 
     def _check_source(self, batch: SinkBatch) -> None:
         clusters = {

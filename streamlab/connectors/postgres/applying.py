@@ -13,14 +13,13 @@ from psycopg import sql
 
 from streamlab.connectors.postgres.columns import CopyText
 from streamlab.connectors.postgres.reducing import (
-    BEFORE,
-    UNAVAILABLE,
     behind_truncation,
     moved_incompletely,
     reduced,
 )
 from streamlab.connectors.postgres.table import TableName
 from streamlab.errors import Refused, RowsRefused
+from streamlab.formats.changes import BEFORE, OP, UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +227,9 @@ class Application:
         if rows.is_empty():
             return
         names = list(self.schema)
+        is_first = bool((rows[OP] == "snapshot").all())
+        if is_first and self._copied(connection, rows.select(names), names):
+            return
         self._stage(connection, rows.select(names), names)
         others = [name for name in names if name not in self.key]
         action: sql.Composable = sql.SQL("NOTHING")
@@ -251,6 +253,20 @@ class Application:
             )
         )
 
+    def _copied(
+        self,
+        connection: psycopg.Connection[Any],
+        rows: pl.DataFrame,
+        names: Sequence[str],
+    ) -> bool:
+        """Copy rows of a snapshot straight into the table; return if none was there."""
+        try:
+            with connection.transaction():
+                self._copy(connection, self.name.identifier, rows, names)
+        except psycopg.errors.UniqueViolation:
+            return False
+        return True
+
     def _stage(
         self,
         connection: psycopg.Connection[Any],
@@ -270,9 +286,18 @@ class Application:
             )
         )
         connection.execute(sql.SQL("DELETE FROM {}").format(staging))
+        self._copy(connection, staging, rows, names)
+
+    def _copy(
+        self,
+        connection: psycopg.Connection[Any],
+        target: sql.Identifier,
+        rows: pl.DataFrame,
+        names: Sequence[str],
+    ) -> None:
         columns = sql.SQL(", ").join(map(sql.Identifier, names))
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-            staging, columns
+            target, columns
         )
         text = CopyText({name: self.schema[name] for name in names})
         with connection.cursor() as cursor, cursor.copy(statement) as copy:

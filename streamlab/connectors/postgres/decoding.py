@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import polars as pl
 import psycopg
@@ -18,12 +19,13 @@ from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.published import Table
 from streamlab.connectors.postgres.shapes import Shape
-from streamlab.errors import Refused
+from streamlab.errors import Refused, RowsRefused
+from streamlab.formats import changes as columns
 from streamlab.positions import Position, TopicPartition
 from streamlab.sources import Headers
 from streamlab.values import FrameValues, RejectedValue, encoded
 
-ORDER = (frames.LSN, frames.INDEX)
+ORDER = (columns.LSN, columns.INDEX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class ChangeOrigins:
 
     def timestamps_ms(self) -> Sequence[int | None]:
         """Return when each event was committed, ms since 1970 UTC."""
-        return self.places[frames.COMMIT_TIME].dt.epoch("ms").to_list()
+        return self.places[columns.COMMIT_TIME].dt.epoch("ms").to_list()
 
     def keys(self) -> Sequence[bytes | None]:
         """Return no keys: they are columns of the rows."""
@@ -60,7 +62,7 @@ class ChangeOrigins:
 
     def timestamp_ms(self, row: int) -> int | None:
         """Return when one event was committed, ms since 1970 UTC."""
-        stamp = self.places[frames.COMMIT_TIME][row]
+        stamp = self.places[columns.COMMIT_TIME][row]
         return None if stamp is None else int(stamp.timestamp() * 1000)
 
     def headers(self, row: int) -> Headers:
@@ -141,24 +143,46 @@ class TableVersions:
         self, rows: Sequence[tuple[ChangeTable, frames.Rows, Changes | pl.DataFrame]]
     ) -> Shaped:
         """Return rows of several tables as events in commit order."""
-        parts = [
-            self._shape.shaped(table, decoded.frame)
-            for table, decoded, _ in rows
-            if decoded.frame.height
-        ]
+        parts: list[pl.DataFrame] = []
+        lost: list[Lost] = []
+        for table, decoded, source in rows:
+            lost += [
+                (*_place(source, one.row), _text(source, one.row), one.code, one.reason)
+                for one in decoded.rejected
+            ]
+            part, refused = self._part(table, decoded.frame)
+            lost += refused
+            if part.height:
+                parts.append(part)
         frame = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
         if len(parts) > 1:
             frame = frame.sort(ORDER, maintain_order=True)
-        columns = [*ORDER, frames.COMMIT_TIME]
-        places = frame.select(columns) if frame.width else NO_PLACES
-        lost = [
-            (*_place(source, one.row), one, source)
-            for _, decoded, source in rows
-            for one in decoded.rejected
-        ]
+        places = frame.select(NO_PLACES.columns) if frame.width else NO_PLACES
         if not lost:
             return Shaped(FrameValues(frame), places)
         return _with_rejected(frame, places, sorted(lost, key=lambda each: each[:2]))
+
+    def _part(
+        self, table: ChangeTable, rows: pl.DataFrame
+    ) -> tuple[pl.DataFrame, list[Lost]]:
+        """Return rows in the shape, and those that it cannot say."""
+        if rows.is_empty():
+            return rows, []
+        try:
+            return self._shape.shaped(table, rows), []
+        except RowsRefused as refused:
+            reasons = refused.reasons
+        lost: list[Lost] = [
+            (
+                *rows.select(*ORDER, columns.COMMIT_TIME).row(row),
+                encoded(rows.row(row, named=True)),
+                "unrepresentable",
+                reason,
+            )
+            for row, reason in reasons.items()
+        ]
+        kept = sorted(set(range(rows.height)) - set(reasons))
+        return (self._shape.shaped(table, rows[kept]) if kept else rows.clear()), lost
 
     def _read_catalog(self) -> None:
         with (
@@ -168,19 +192,22 @@ class TableVersions:
             self._catalog = Catalog.read(connection)
 
 
+Lost: TypeAlias = tuple[int, int, object, bytes, str, str]
+"""LSN, index and commit time of a change, its bytes, and why it is not in the frame."""
+
 NO_PLACES = pl.DataFrame(
-    schema={name: frames.METADATA[name] for name in (*ORDER, frames.COMMIT_TIME)}
+    schema={name: columns.METADATA[name] for name in (*ORDER, columns.COMMIT_TIME)}
 )
 
 
 def _place(source: Changes | pl.DataFrame, row: int) -> tuple[int, int, object]:
     if isinstance(source, Changes):
         return source.lsn[row], source.index[row], source.commit_time[row]
-    return source[frames.LSN][row], source[frames.INDEX][row], None
+    return source[columns.LSN][row], source[columns.INDEX][row], None
 
 
 def _with_rejected(
-    frame: pl.DataFrame, places: pl.DataFrame, lost: Sequence[tuple[object, ...]]
+    frame: pl.DataFrame, places: pl.DataFrame, lost: Sequence[Lost]
 ) -> Shaped:
     """Put what was rejected between the rows, where it belongs."""
     own = pl.DataFrame(
@@ -194,8 +221,8 @@ def _with_rejected(
     ).sort(ORDER, maintain_order=True)
     rows = together["#rejected"].is_not_null().arg_true().to_list()
     rejected = [
-        RejectedValue(row, _text(source, one.row), one.code, one.reason)  # type: ignore[attr-defined]  # as listed above
-        for row, (*_, one, source) in zip(rows, lost, strict=True)
+        RejectedValue(row, value, code, reason)
+        for row, (*_, value, code, reason) in zip(rows, lost, strict=True)
     ]
     return Shaped(FrameValues(frame, rejected), together.drop("#rejected"))
 

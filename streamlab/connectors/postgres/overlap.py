@@ -14,12 +14,12 @@ import polars as pl
 from psycopg import sql
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres.changes import frames
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.published import Table
 from streamlab.connectors.postgres.snapshot import Cut, SnapshotState
 from streamlab.errors import PositionLost
+from streamlab.formats import changes as columns
 
 
 class Overlap:
@@ -52,9 +52,9 @@ class Overlap:
             PositionLost: The table was emptied between two parts of its snapshot.
             Unavailable: The server does not answer.
         """
-        if rows.is_empty() or rows[frames.LSN].min() >= self.until:  # type: ignore[operator]  # no nulls in it
+        if rows.is_empty() or rows[columns.LSN].min() >= self.until:  # type: ignore[operator]  # no nulls in it
             return rows
-        return rows.filter(rows[frames.LSN] >= self._shown(name, rows))
+        return rows.filter(rows[columns.LSN] >= self._shown(name, rows))
 
     def _shown(self, name: str, rows: pl.DataFrame) -> pl.Series:
         """Return, for each row, the moment that the snapshot shows of its key."""
@@ -76,7 +76,7 @@ class Overlap:
         return shown
 
     def _require_not_emptied(self, name: str, rows: pl.DataFrame, cut: Cut) -> None:
-        emptied = (rows[frames.OP] == "truncate") & (rows[frames.LSN] < cut.lsn)
+        emptied = (rows[columns.OP] == "truncate") & (rows[columns.LSN] < cut.lsn)
         if emptied.any():
             message = (
                 f"table {name} was truncated while its snapshot was interrupted: which "

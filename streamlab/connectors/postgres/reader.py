@@ -18,7 +18,6 @@ from streamlab import failpoints
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres import published
 from streamlab.connectors.postgres import slot as slots
-from streamlab.connectors.postgres.changes import frames
 from streamlab.connectors.postgres.decoding import (
     NO_PLACES,
     ChangeOrigins,
@@ -45,6 +44,7 @@ from streamlab.connectors.postgres.snapshot import (
 )
 from streamlab.connectors.postgres.streaming import Stream, Streamed
 from streamlab.errors import DatabaseReplaced, Refused, Unavailable, UsageError
+from streamlab.formats import changes as columns
 from streamlab.positions import Position, Progress, Span, TopicPartition
 from streamlab.sources import Assignment, Listener, RawBatch, Reader
 from streamlab.values import FrameValues
@@ -291,8 +291,8 @@ class PostgresReader(Reader):
             first_index=self._rows,
         )
         source = piece.text.with_columns(
-            pl.lit(place).alias(frames.LSN),
-            pl.int_range(self._rows, self._rows + pl.len()).alias(frames.INDEX),
+            pl.lit(place).alias(columns.LSN),
+            pl.int_range(self._rows, self._rows + pl.len()).alias(columns.INDEX),
         )
         self._rows += piece.text.height
         self._state = piece.state

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-OP = "_op"
-UNAVAILABLE = "_unavailable"
-BEFORE = "_before"
-OPERATIONS = ("snapshot", "insert", "update", "delete", "truncate")
+from streamlab.formats.changes import BEFORE, OP, UNAVAILABLE
+
 _PLACE = "#place"
 
 

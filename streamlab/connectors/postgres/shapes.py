@@ -13,21 +13,22 @@ from typing import Protocol
 
 import polars as pl
 
-from streamlab.connectors.postgres.changes import frames
 from streamlab.connectors.postgres.changes.frames import ChangeTable
 from streamlab.errors import RowsRefused
+from streamlab.formats import changes as columns
+from streamlab.formats.debezium import DebeziumFormat
 from streamlab.formats.json import JsonFormat
 
 KEY = "_key"
 VALUE = "value"
 
 EVENT_COLUMNS: Mapping[str, pl.DataType] = {
-    frames.SCHEMA: pl.String(),
-    frames.TABLE: pl.String(),
-    frames.OP: pl.String(),
-    frames.LSN: pl.Int64(),
-    frames.INDEX: pl.Int64(),
-    frames.COMMIT_TIME: pl.Datetime("us", "UTC"),
+    columns.SCHEMA: pl.String(),
+    columns.TABLE: pl.String(),
+    columns.OP: pl.String(),
+    columns.LSN: pl.Int64(),
+    columns.INDEX: pl.Int64(),
+    columns.COMMIT_TIME: pl.Datetime("us", "UTC"),
     KEY: pl.Binary(),
     VALUE: pl.Binary(),
 }
@@ -45,9 +46,9 @@ class RowShape:
     """The table's own columns."""
 
     def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows with the operation as text, which every sink can write."""
+        """Return the rows as they are."""
         del table
-        return rows.with_columns(pl.col(frames.OP).cast(pl.String))
+        return rows
 
 
 class FlatShape:
@@ -64,12 +65,35 @@ class FlatShape:
         """Return one event a row."""
         values = _binary(json_lines(self._json, rows)).alias(VALUE)
         keys = json_lines(self._json, rows.select(table.key))
-        emptied = pl.col(frames.OP) == "truncate"
+        emptied = pl.col(columns.OP) == "truncate"
         return rows.select(
             *frames_columns(),
             pl.when(emptied).then(None).otherwise(pl.lit(_binary(keys))).alias(KEY),
             pl.lit(values),
         )
+
+
+class DebeziumShape:
+    """Events whose value is Debezium's envelope.
+
+    Args:
+        server: The logical name that envelopes carry.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._format = DebeziumFormat(server=server)
+
+    def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return one event a row.
+
+        Raises:
+            RowsRefused: Rows with a value that an envelope cannot say.
+        """
+        values = _binary(self._format.encode(rows)).alias(VALUE)
+        keys = pl.Series(
+            KEY, self._format.encode_keys(rows, table.key), dtype=pl.Binary
+        )
+        return rows.select(*frames_columns(), pl.lit(keys), pl.lit(values))
 
 
 def frames_columns() -> list[pl.Expr]:

@@ -22,7 +22,7 @@ from streamlab.connectors.postgres.failures import (
     translated,
     translation,
 )
-from streamlab.connectors.postgres.reducing import OP, own_columns
+from streamlab.connectors.postgres.reducing import own_columns
 from streamlab.errors import (
     ConnectorError,
     Refused,
@@ -31,6 +31,7 @@ from streamlab.errors import (
     Unavailable,
     UsageError,
 )
+from streamlab.formats.changes import OP
 from streamlab.positions import Progress
 from streamlab.sinks import Guarantee, Sink, SinkBatch, SinkContext, Writer
 
@@ -158,8 +159,8 @@ class PostgresWriter(Writer):
             return schema, self._upsert
         if sink.mode == "append":
             return schema, self._append
-        if schema.get(OP) != pl.String:
-            message = f"mode 'changes' needs a text column {OP!r}"
+        if not isinstance(schema.get(OP), pl.String | pl.Enum):
+            message = f"mode 'changes' needs the column {OP!r}"
             raise SchemaError(
                 message, hint="a PostgreSQL source gives it: keep it in the transform"
             )

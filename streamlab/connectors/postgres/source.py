@@ -17,6 +17,7 @@ from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.reader import PostgresReader
 from streamlab.connectors.postgres.shapes import (
     EVENT_COLUMNS,
+    DebeziumShape,
     FlatShape,
     RowShape,
     Shape,
@@ -44,8 +45,9 @@ class PostgresSource(Source):
         slot: Name of the replication slot; by default the pipeline's.
         snapshot: ``initial`` reads the rows that are there first; ``never`` only what
             changes from now on.
-        shape: ``rows`` are a table's columns, ``flat`` events with the row as JSON;
-            by default rows for one table and flat events for several.
+        shape: ``rows`` are a table's columns, ``flat`` events with the row as JSON,
+            ``debezium`` events in Debezium's envelope; by default rows for one table
+            and flat events for several.
         as_text: Columns to read as text, where their type cannot hold some values.
         failover: Whether standbys keep the slot, too, where the server can (17+).
         profile: Profile of the settings file that has the database.
@@ -59,7 +61,7 @@ class PostgresSource(Source):
     publication: str = ""
     slot: str = ""
     snapshot: Literal["initial", "never"] = "initial"
-    shape: Literal["", "rows", "flat"] = ""
+    shape: Literal["", "rows", "flat", "debezium"] = ""
     as_text: Sequence[str] = ()
     failover: bool = True
     profile: str = ""
@@ -130,7 +132,7 @@ class PostgresSource(Source):
             slot=self._slot(pipeline),
             publication=self.publication or _own(pipeline),
             tables=self.tables,
-            shape=self._shape(),
+            shape=self._shape(pipeline),
             with_snapshot=self.snapshot == "initial",
             failover=self.failover,
             as_text=self.as_text,
@@ -143,8 +145,10 @@ class PostgresSource(Source):
     def _has_rows(self) -> bool:
         return self.shape == "rows" or (not self.shape and len(self.tables) == 1)
 
-    def _shape(self) -> Shape:
-        return RowShape() if self._has_rows else FlatShape()
+    def _shape(self, pipeline: str) -> Shape:
+        if self._has_rows:
+            return RowShape()
+        return DebeziumShape(pipeline) if self.shape == "debezium" else FlatShape()
 
 
 def _own(pipeline: str) -> str:

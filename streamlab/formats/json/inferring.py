@@ -9,6 +9,7 @@ import polars as pl
 
 from streamlab.contracts import Field, Schema
 from streamlab.errors import SchemaError
+from streamlab.formats import framing
 from streamlab.formats.json.dtypes import parts
 from streamlab.formats.json.judging import NotJson, parse, without_mark
 
@@ -32,10 +33,7 @@ def infer(values: Sequence[bytes | None]) -> Schema:
     """
     objects = [found for found in map(_object, values) if found is not None]
     if not objects:
-        raise SchemaError(
-            f"no schema can be inferred: none of {len(values)} values is a JSON object",
-            hint="give a schema, or use format 'string' or 'bytes'",
-        )
+        raise _no_objects(values)
     try:
         pairs = ((key, value) for each in objects for key, value in each.items())
         seen = _fields(pairs, "")
@@ -50,6 +48,22 @@ def infer(values: Sequence[bytes | None]) -> Schema:
             hint="give a schema",
         )
     return Schema(tuple(Field(name, _settled(dtype)) for name, dtype in seen.items()))
+
+
+def _no_objects(values: Sequence[bytes | None]) -> SchemaError:
+    """Return the error of values without an object: what they are, if that shows."""
+    found = framing.common(values)
+    if found is None:
+        return SchemaError(
+            f"no schema can be inferred: none of {len(values)} values is a JSON object",
+            hint="give a schema, or use format 'string' or 'bytes'",
+        )
+    what, count = found
+    which = "all" if count == len(values) else f"{count} of"
+    return SchemaError(
+        f"no schema can be inferred: {which} {len(values)} values are {what.what}",
+        hint=what.advice,
+    )
 
 
 def _object(value: bytes | None) -> dict[str, Any] | None:

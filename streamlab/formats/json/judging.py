@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 
 from streamlab.contracts import Schema
+from streamlab.formats import framing
 from streamlab.formats.json.dtypes import leaf_of, parts
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -86,7 +87,7 @@ def judge(value: bytes | None, schema: Schema) -> Fault | None:
     try:
         found = parse(text)
     except NotJson as error:
-        return Fault("not-json", str(error))
+        return _unread(value, error)
     if not isinstance(found, dict):
         reason = f"the value is {_kind(found)}, not an object"
         return Fault("not-an-object", reason)
@@ -95,6 +96,14 @@ def judge(value: bytes | None, schema: Schema) -> Fault | None:
         if reason:
             return Fault("type-mismatch", reason)
     return None
+
+
+def _unread(value: bytes, error: NotJson) -> Fault:
+    """Return why a value is no JSON: what it is instead, if its first bytes tell."""
+    framed = framing.recognised(value)
+    if framed is None:
+        return Fault("not-json", str(error))
+    return Fault(framed.code, framed.reason)
 
 
 def misfit(found: Any, dtype: pl.DataType, path: str) -> str:

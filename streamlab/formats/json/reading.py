@@ -19,6 +19,7 @@ from streamlab.formats import Decoded, Rejection
 from streamlab.formats.json import dtypes
 from streamlab.formats.json.judging import (
     UNREADABLE,
+    WHITESPACE,
     Fault,
     judge,
     without_mark,
@@ -27,6 +28,7 @@ from streamlab.formats.json.text import TextColumns, has_lone_surrogate
 
 PARTS = 8  # how many parts a failing batch is cut into
 JUDGED_ROWS = 128  # a part of this size is judged value by value
+OBJECT_STARTS = b"{" + WHITESPACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,10 @@ def _read(values: Sequence[bytes | None], plan: Plan) -> pl.DataFrame | None:
         if not all(map(bytes.strip, values)):  # type: ignore[arg-type]  # see except
             return None
         joined = b"\n".join(values)  # type: ignore[arg-type]  # see except
+        # Polars would undo the compression of a batch that begins as gzip, zlib or
+        # Zstandard do, and read what nobody wrote.
+        if joined[0] not in OBJECT_STARTS:
+            return None
         frame = pl.read_ndjson(joined, schema=plan.base)
     except (TypeError, pl.exceptions.PolarsError):  # a tombstone, or a bad value
         return None

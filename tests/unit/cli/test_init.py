@@ -28,10 +28,14 @@ def test_its_examples_are_right(folder):
     """With the comment signs removed the examples are a valid profile."""
     main(["init"])
     path = folder / FILE_NAME
-    example = re.compile(r"""^# (?=\[|"[a-z.]+" = |dsn = )""", re.MULTILINE)
+    example = re.compile(
+        r"""^# (?=\[|"[a-z.]+" = |dsn = |url = |token = )""", re.MULTILINE
+    )
     path.write_text(example.sub("", path.read_text("utf-8")), encoding="utf-8")
     work = Settings.load(folder).profile("work")
     assert work.kafka["sasl.password"] == "${env:KAFKA_PASSWORD}"
+    assert work.registry["token"] == "${env:REGISTRY_TOKEN}"
+    assert work.open_secrets == ()
     assert work.postgres == {"dsn": "${env:WAREHOUSE_DSN}"}
 
 

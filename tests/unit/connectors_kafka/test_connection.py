@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+
 import pytest
 
 from streamlab.connectors.kafka import connection
@@ -45,6 +47,68 @@ def test_options_that_run_code_are_denied(profile, name):
         connection.client_options(extra={name: "x"})
 
 
+SECURITY = {
+    "security.protocol": "SASL_SSL",
+    "sasl.mechanism": "OAUTHBEARER",
+    "sasl.username": "me",
+    "sasl.password": "x",
+    "sasl.oauthbearer.method": "oidc",
+    "sasl.oauthbearer.client.id": "x",
+    "sasl.oauthbearer.client.secret": "x",
+    "sasl.oauthbearer.scope": "x",
+    "sasl.oauthbearer.extensions": "a=b",
+    "sasl.oauthbearer.token.endpoint.url": "https://login.example/token",
+    "sasl.kerberos.service.name": "kafka",
+    "sasl.kerberos.principal": "me",
+    "sasl.kerberos.keytab": "/etc/me.keytab",
+    "ssl.ca.location": "probe",
+    "ssl.ca.pem": "x",
+    "ssl.certificate.location": "/no/client.pem",
+    "ssl.certificate.pem": "x",
+    "ssl.key.location": "/no/client.key",
+    "ssl.key.pem": "x",
+    "ssl.key.password": "x",
+    "ssl.keystore.location": "/no/client.p12",
+    "ssl.keystore.password": "x",
+    "ssl.crl.location": "/no/list.pem",
+    "ssl.cipher.suites": "x",
+    "ssl.endpoint.identification.algorithm": "none",
+    "enable.ssl.certificate.verification": "false",
+}
+
+
+@pytest.mark.parametrize("name", SECURITY)
+def test_options_of_security_pass_unchanged(profile, name):
+    """What a company's Kafka asks for is librdkafka's business."""
+    profile(**{"bootstrap.servers": "b:1", name: SECURITY[name]})
+    assert connection.client_options()[name] == SECURITY[name]
+    assert connection._is_connection(name)
+
+
+def test_a_certificate_is_found_from_a_subfolder(profile, tmp_path, monkeypatch):
+    """A relative path counts from the folder of the settings file."""
+    profile(**{"bootstrap.servers": "b:1", "ssl.ca.location": "ca.pem"})
+    (tmp_path / "ca.pem").write_text("x")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert connection.client_options()["ssl.ca.location"] == str(tmp_path / "ca.pem")
+
+
+def test_a_value_in_a_message_of_the_client_is_hidden():
+    """Also one that stands in the wrong place, and one that is short."""
+    options = {"a.b": SECRET, "c.d": "x1", "bootstrap.servers": "host:9092"}
+    text = f'Invalid value "{SECRET}" or "x1" of {SECRET}: host:9092'
+    hidden = 'Invalid value "…" or "…" of …: host:9092'
+    assert connection.without_values(text, options) == hidden
+
+
+def test_words_that_explain_stay():
+    """A mechanism is no secret, and its name is the message."""
+    options = {"sasl.mechanism": "GSSAPI"}
+    text = "No provider for SASL mechanism GSSAPI"
+    assert connection.without_values(text, options) == text
+
+
 @pytest.mark.parametrize("name", ["enable.auto.commit", "acks", "group.id"])
 def test_options_that_guarantees_need_are_denied(profile, name):
     """What a guarantee rests on cannot be switched off."""
@@ -68,6 +132,23 @@ def test_an_option_that_kafka_does_not_know_is_named(profile):
     with pytest.raises(SettingsError, match=r"fetch\.mim") as caught:
         connection.consumer({**options, "group.id": "g"})
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["security.protocol", "sasl.mechanism", "socket.timeout.ms", "ssl.key.pem"],
+)
+def test_a_refused_value_is_not_told(name):
+    """Not in the error, nor in what a traceback would print of its cause."""
+    options = {"bootstrap.servers": "b:1", "security.protocol": "SASL_SSL"} | {
+        "sasl.mechanism": "PLAIN",
+        "sasl.username": "me",
+        "sasl.password": "x",
+        name: SECRET,
+    }
+    with pytest.raises(SettingsError) as caught:
+        connection.consumer({**options, "group.id": "g"})
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_options_are_not_in_the_repr_of_a_source():

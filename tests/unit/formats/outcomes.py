@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +32,8 @@ class Case:
 
 
 INT, TEXT = pl.Int64(), pl.String()
+AVRO = b"\x00\x00\x00\x00\x07\x02\x0cAA0042"
+AVRO_10 = b'\x00\x00\x00\x00\n{"a":1}'  # the id is a line end
 UTC = pl.Datetime("us", "UTC")
 
 ENVELOPE = [
@@ -40,6 +44,14 @@ ENVELOPE = [
     Case("number at the top", b"5", INT, code="not-an-object"),
     Case("array at the top", b'[{"a":1}]', INT, code="not-an-object"),
     Case("byte order mark", b'\xef\xbb\xbf{"a":1}', INT, reads=1),
+    Case("Confluent wire format: Avro", AVRO, INT, code="registry-format"),
+    Case("the same, schema id 10", AVRO_10, INT, code="registry-format"),
+    Case("the same with JSON text", AVRO[:5] + b'{"a":1}', INT, code="registry-format"),
+    Case("compressed by gzip", gzip.compress(b'{"a":1}'), INT, code="compressed"),
+    Case("compressed by zlib", zlib.compress(b'{"a":1}'), INT, code="compressed"),
+    Case("compressed by Zstandard", b"(\xb5/\xfd$", INT, code="compressed"),
+    Case("UTF-16", '{"a":1}'.encode("utf-16"), INT, code="not-utf8"),
+    Case("UTF-16 without a mark", '{"a":1}'.encode("utf-16-be"), INT, code="not-utf8"),
     Case("pretty-printed", b'{\r\n  "a": 1\r\n}\n', INT, reads=1),
     Case("line end inside of a text", b'{"a":"x\ny"}', TEXT, code="not-json"),
     Case("two objects on a line", b'{"a":1}{"a":2}', INT, code="not-json"),

@@ -3,6 +3,7 @@
 import polars as pl
 import pytest
 
+from streamlab.connectors.diagnosis import Diagnosis, Step
 from streamlab.contracts import Field, Schema
 from streamlab.formats import Rejection
 from streamlab.notebook import displays
@@ -41,7 +42,13 @@ def worker(text):
     return WorkerStatus(text, text, 1, "failed", 0, reason=text, counts={text: 1})
 
 
+def diagnosis(text, state="failed"):
+    step = Step(text, state, text, text, 1.0)
+    return Diagnosis("kafka", text, (step,), {text: text})
+
+
 MAKERS = {
+    "diagnosis": diagnosis,
     "sample": sample,
     "lag": lag,
     "status": worker,
@@ -80,3 +87,21 @@ def test_the_shell_uses_them(shell):
     formatted, _ = shell.display_formatter.format(lag("group"))
     assert "lag of group" in formatted["text/html"]
     assert formatted["text/plain"].startswith("lag of group: 1 events behind")
+
+
+def test_a_diagnosis_shows_the_seconds_of_a_slow_step(session):
+    """What took long says how long."""
+    assert "(1 s)" in html(session, diagnosis("x"))
+
+
+def test_a_diagnosis_says_whether_there_is_a_connection(session):
+    """A right that is missing is not a connection that failed."""
+    right = Step("READ topic t", "failed", "missing", vital=False)
+    shown = html(session, Diagnosis("kafka", "work", (right,)))
+    assert "connected to work, but 1 of 1 tests failed" in shown
+    assert "not connected to x" in html(session, diagnosis("x"))
+
+
+def test_no_display_is_set_as_a_formula(session):
+    """Every card is closed to MathJax, so that a price stays a price."""
+    assert "mathjax_ignore" in html(session, sample("$5 and $6"))
