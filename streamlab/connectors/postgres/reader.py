@@ -161,10 +161,6 @@ class PostgresReader(Reader):
         partition, found = self._reading.partition, self._look
         incarnations = {partition.topic: found.incarnation}
         kept = self._kept.read()
-        if kept is None:
-            first = Progress(str(partition), 0, {partition: NOT_BEGUN}, incarnations)
-            self._require_no_slot()
-            self._kept.write(first)
         given = Assignment(
             partitions=(partition,),
             committed={} if kept is None else {partition: kept},
@@ -173,6 +169,12 @@ class PostgresReader(Reader):
             replaced=DatabaseReplaced,
         )
         chosen = self._listener.assigned(given)[partition]
+        if kept is None:
+            if chosen == NOT_BEGUN:
+                self._require_no_slot()
+            # So that a run that is cut short here is known to have been ours.
+            here = {partition: chosen}
+            self._kept.write(Progress(str(partition), 0, here, incarnations))
         numbers = numbers_of(chosen)
         text = state_of(chosen)
         self._state = SnapshotState.from_text(text) if text else None
@@ -227,7 +229,7 @@ class PostgresReader(Reader):
             published.publish(connection, reading.publication, found.tables)
             failpoints.passing("after-publication")
             if slots.find(connection, reading.slot) is not None:
-                logger.info("making slot %s again: nothing was read", reading.slot)
+                logger.info("slot %s goes, to begin anew", reading.slot)
                 slots.drop(connection, reading.slot)
         state = SnapshotState(tuple(map(str, found.tables)))
         logger.info("making slot %s; it waits for open transactions", reading.slot)
