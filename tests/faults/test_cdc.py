@@ -13,7 +13,7 @@ import pytest
 from streamlab.connectors.memory import MemorySink, MemoryTarget, Wait
 from streamlab.engines.local import Worker
 from streamlab.stack import Stack
-from tests.faults.shop_oracle import Change, Findings, compared, judged
+from tests.faults.shop_oracle import Change, Findings, compared, converged, judged
 from tests.faults.test_outages import wait_for
 from tests.faults.torture_cdc import Torture
 from tests.integration.test_postgres_source import Shop, replayed, there
@@ -55,6 +55,15 @@ def test_the_oracle_finds_right_what_is_right() -> None:
     assert judged(CHANGES, TABLE) == Findings()
     truth = [(lsn, index, op) for lsn, index, op, *_ in CHANGES]
     assert compared(CHANGES, truth, 0) == Findings()
+
+
+def test_the_oracle_of_a_sink_that_repeats_sees_what_is_wrong() -> None:
+    """An epoch may come again; a lost delete or a place used twice is wrong."""
+    again = [*CHANGES, *CHANGES[2:]]
+    assert converged(again, TABLE) == Findings()
+    assert not converged([*CHANGES[:3], CHANGES[4]], TABLE).equal
+    other = (9, 1, "snapshot", (4,), ("z",))
+    assert converged([*CHANGES, other], {**TABLE, (4,): ("z",)}).doubled == 1
 
 
 def test_the_oracle_sees_what_is_wrong() -> None:
