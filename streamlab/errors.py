@@ -19,7 +19,9 @@
         ├── Fenced               another worker owns this now: write nothing more
         └── PositionLost         the stored position cannot be read on from: stop
             ├── TopicRecreated   the topic is not the one the position is of
-            └── OffsetExpired    events behind the position are gone
+            ├── OffsetExpired    events behind the position are gone
+            ├── SlotLost         a replication slot cannot send what comes next
+            └── DatabaseReplaced the server is not the one the position is of
 
 A message says what failed and on which value; its ``Hint:`` line says what to do.
 The docstring of a class is its default message, so wording an error and
@@ -232,6 +234,41 @@ class OffsetExpired(PositionLost):
             f"events expired before they were read: {listed}",
             hint="they cannot be recovered from Kafka. To go on behind the gap: "
             "streamlab position reset PIPELINE --to earliest",
+        )
+
+
+class SlotLost(PositionLost):
+    """The replication slot cannot send what comes next."""
+
+    def __init__(self, slot: str, what: str, *, hint: str = "") -> None:
+        """Say what is the matter with a slot.
+
+        Args:
+            slot: Its name.
+            what: What is missing, in words that follow the name.
+            hint: What to do; by default to take a new snapshot on purpose.
+        """
+        self.slot = slot
+        super().__init__(
+            f"replication slot {slot!r} {what}",
+            hint=hint
+            or "what changed in the meantime cannot be read any more. To "
+            "read the tables anew: empty the target, then "
+            "streamlab position reset PIPELINE --to earliest",
+        )
+
+
+class DatabaseReplaced(PositionLost):
+    """The server is not the one that the position was made on."""
+
+    def __init__(self, topic: str, *, stored: str, found: str) -> None:
+        """Name the slot, and both databases (system identifier/name)."""
+        self.slot, self.stored, self.found = topic, stored, found
+        super().__init__(
+            f"the position of slot {topic!r} was stored for database {stored}, "
+            f"this one is {found}: positions of one server mean nothing on another",
+            hint="connect to the server it was made on; or read this one from its "
+            "start: streamlab position reset PIPELINE --to earliest",
         )
 
 

@@ -26,6 +26,16 @@ PLACES = (
     "after-group-commit",
 )
 
+SOURCE_PLACES = (
+    "after-publication",
+    "after-slot",
+    "in-snapshot",
+    "after-snapshot",
+    "in-transaction",
+    "before-feedback",
+)
+"""Places that only a source that reads a database's log has."""
+
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
@@ -59,8 +69,8 @@ def _from_environment() -> _Failpoint:
         return _Failpoint()
     place, _, rest = text.partition("=")
     action, _, count = rest.partition("@")
-    if place not in PLACES:
-        raise UnknownName("failpoint", place, PLACES)
+    if place not in (known := (*PLACES, *SOURCE_PLACES)):
+        raise UnknownName("failpoint", place, known)
     if action not in _SIGNALS:
         raise UnknownName("failpoint action", action, _SIGNALS)
     if not count.isdigit():

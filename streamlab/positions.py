@@ -6,13 +6,30 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
-Position: TypeAlias = int | tuple[int, ...]
+Position: TypeAlias = int | tuple[int | str, ...]
 """The place of the next event to read in one partition.
 
-Comparable, and JSON where a tuple is a list. For Kafka it is the next offset.
-A change stream may use ``(commit LSN, index in the commit)``; nothing above a
-connector may assume that positions are consecutive.
+Comparable, and JSON where a tuple is a list. For Kafka it is the next offset, for a
+change stream ``(LSN, index in the commit)``; a text may follow the numbers, which is
+what the source needs to read on from there and never decides a comparison. Nothing
+above a connector may assume that positions are consecutive.
 """
+
+
+def distance(start: Position, end: Position) -> int:
+    """Return how far it is from one position to another, in the source's own measure.
+
+    Offsets for Kafka, bytes of the log for a database: the difference of the first
+    parts. Never negative.
+    """
+    first, last = leading(start), leading(end)
+    return max(0, last - first)
+
+
+def leading(position: Position) -> int:
+    """Return the first part of a position, or the position if it is a number."""
+    first = position[0] if isinstance(position, tuple) else position
+    return first if isinstance(first, int) else 0
 
 
 class TopicPartition(NamedTuple):

@@ -31,12 +31,14 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import polars as pl
 
-from streamlab.errors import UsageError
+from streamlab.contracts import Schema
+from streamlab.errors import PositionLost, TopicRecreated, UsageError
 from streamlab.positions import Position, Progress, Span, TopicPartition, joined
+from streamlab.values import joined_values
 
 METADATA_DTYPES: Mapping[str, pl.DataType] = {
     "_topic": pl.String(),
@@ -45,7 +47,10 @@ METADATA_DTYPES: Mapping[str, pl.DataType] = {
     "_timestamp": pl.Datetime("ms", "UTC"),
     "_key": pl.Binary(),
 }
-"""Columns that say where an event came from; they begin with an underscore."""
+"""Columns that say where an event came from; they begin with an underscore.
+
+Where a position has several parts, ``_offset`` is the first of them.
+"""
 
 METADATA = tuple(METADATA_DTYPES)
 
@@ -125,10 +130,14 @@ class ListedOrigins:
 
 @dataclass(frozen=True, slots=True)
 class RawBatch:
-    """Events as a source delivers them: bytes, not yet decoded.
+    """Events as a source delivers them: bytes, not yet decoded, or rows of a frame.
+
+    A batch may have no events and still cover something: a log in which nothing was
+    of interest.
 
     Attributes:
-        values: The value of each event; ``None`` is a tombstone.
+        values: The value of each event; ``None`` is a tombstone. A source that knows
+            its columns gives :class:`~streamlab.values.FrameValues`.
         spans: What the batch covers. A span starts at the position stored before
             and not at its first event, so gaps in a log are not holes in a record.
         origins: Where each event came from.
@@ -150,7 +159,7 @@ class RawBatch:
         if len(batches) == 1:
             return batches[0]
         return RawBatch(
-            values=list(itertools.chain.from_iterable(b.values for b in batches)),
+            values=joined_values([batch.values for batch in batches]),
             spans=joined(span for batch in batches for span in batch.spans),
             origins=_JoinedOrigins([(len(b), b.origins) for b in batches]),
             size_bytes=sum(batch.size_bytes for batch in batches),
@@ -211,16 +220,34 @@ class Assignment:
             finds no history at all stores these positions for all partitions before
             it calls ``assigned``, so that the next one finds where they began.
         incarnations: Topic → its incarnation now.
+        replaced: Makes the error for a topic whose incarnation is not the stored one.
     """
 
     partitions: tuple[TopicPartition, ...]
     committed: Mapping[TopicPartition, Progress]
     start: Mapping[TopicPartition, Position]
     incarnations: Mapping[str, str]
+    replaced: Replaced = TopicRecreated
+
+
+class Replaced(Protocol):
+    """Makes the error for a topic that is not the one a position was stored for."""
+
+    def __call__(self, topic: str, *, stored: str, found: str) -> PositionLost:
+        """Return the error, from the two incarnations."""
 
 
 class Listener(Protocol):
-    """What a reader tells the worker; called from inside ``poll`` and ``close``."""
+    """What a reader tells the worker; called from inside ``poll`` and ``close``.
+
+    Attributes:
+        repeats: Whether the sink may have taken events behind the stored position,
+            because it does not keep the position with them.
+    """
+
+    @property
+    def repeats(self) -> bool:
+        """See above."""
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
         """Decide where to read each of ``given.partitions``; raise to refuse."""
@@ -285,6 +312,10 @@ class Reader(ABC):
         """Return where each assigned partition ends now, as last heard: for lag."""
         return {}
 
+    def facts(self) -> Mapping[str, float]:
+        """Return what else there is to know, in numbers, for status and metrics."""
+        return {}
+
     def commit_ticket(self, progress: Sequence[Progress]) -> object | None:
         """Return what a sink of the same system needs to commit ``progress`` itself.
 
@@ -316,7 +347,14 @@ class SourcePositions(Protocol):
 
 
 class Source(ABC):
-    """What to read. Subclasses are frozen dataclasses; their fields are settings."""
+    """What to read. Subclasses are frozen dataclasses; their fields are settings.
+
+    Attributes:
+        format: The format of its values where there is only one; else empty, and the
+            pipeline says which.
+    """
+
+    format: ClassVar[str] = ""
 
     @abstractmethod
     def open(self, pipeline: str, listener: Listener) -> Reader:
@@ -343,6 +381,34 @@ class Source(ABC):
         and no worker takes a run of it for the history of a pipeline.
         """
         return False
+
+    def schema(self) -> Schema | None:
+        """Return the schema of its events where the system itself knows it.
+
+        Raises:
+            UsageError: The source does not exist as it is described.
+            Unavailable: It cannot be reached.
+        """
+        return None
+
+    def keeps_position_in(self, pipeline: str) -> str:
+        """Return where the source keeps a pipeline's position, for the plan."""
+        return f"the offsets of group streamlab.{pipeline}"
+
+    def spelled(self, position: Position) -> str:
+        """Return a position as people of this system write it."""
+        return str(position)
+
+    def parsed(self, text: str) -> Position:
+        """Return the position that a person wrote.
+
+        Raises:
+            UsageError: It is not one.
+        """
+        if not text.isdigit():
+            message = f"{text!r} is not an offset"
+            raise UsageError(message, hint="write a whole number")
+        return int(text)
 
     def positions(self, pipeline: str) -> SourcePositions:
         """Return where the pipeline stands in this source, for a look from outside.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-SYSTEMS = ("kafka",)
+SYSTEMS = ("kafka", "postgres")
 
 
 def add(name: str, parser: argparse.ArgumentParser) -> None:
@@ -12,10 +12,24 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     del name
     parser.description = (
         "Test a connection step by step: settings, name, reach, TLS, login, brokers, "
-        "and rights one by one. Creates nothing, commits nothing, reads no event."
+        "and rights one by one; for postgres all that reading its changes needs, with "
+        "the SQL that mends it. Creates nothing, commits nothing, reads no event."
     )
     parser.add_argument("system", choices=SYSTEMS, help="what to connect to")
+    parser.add_argument(
+        "dsn",
+        nargs="?",
+        default="",
+        help="postgres: a connection string; else the profile's",
+    )
     parser.add_argument("--profile", default="", help="profile of streamlab.toml")
+    parser.add_argument(
+        "--table",
+        action="append",
+        default=[],
+        metavar="SCHEMA.TABLE",
+        help="postgres: a table that should be readable; may be repeated",
+    )
     parser.add_argument("--topic", default="", help="a topic that should be readable")
     parser.add_argument("--group", default="", help="a group that should be usable")
     parser.add_argument(
@@ -28,11 +42,16 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     del name
     from streamlab import doctor
 
-    found = doctor.kafka(
-        arguments.profile,
-        topic=arguments.topic,
-        group=arguments.group,
-        write=arguments.write,
-    )
+    if arguments.system == "postgres":
+        found = doctor.postgres(
+            arguments.profile, dsn=arguments.dsn, tables=arguments.table
+        )
+    else:
+        found = doctor.kafka(
+            arguments.profile,
+            topic=arguments.topic,
+            group=arguments.group,
+            write=arguments.write,
+        )
     print(found)
     return 0 if found.ok else 1

@@ -30,11 +30,12 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     pipeline = chosen_pipeline(arguments)
     if arguments.action == "show":
         print(f"{'partition':<30} {'position':>12} {'end':>12} {'epoch':>8}  kept by")
+        spelled = pipeline.input.source.spelled
         for place in position.places(pipeline):
             epoch = place.progress.epoch if place.progress else "-"
-            where = "not begun" if place.position is None else place.position
+            where = "not begun" if place.position is None else spelled(place.position)
             print(
-                f"{place.partition!s:<30} {where!s:>12} {place.end!s:>12} "
+                f"{place.partition!s:<30} {where:>12} {spelled(place.end):>12} "
                 f"{epoch!s:>8}  {place.keeper}"
             )
         return 0

@@ -39,6 +39,7 @@ BUILT_IN = {
         driver="confluent_kafka",
     ),
     "postgres": Connector(
+        source="streamlab.connectors.postgres.source:PostgresSource",
         sink="streamlab.connectors.postgres.sink:PostgresSink",
         extra="postgres",
         driver="psycopg",

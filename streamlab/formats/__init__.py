@@ -29,6 +29,7 @@ BUILT_IN = {
     "csv": "streamlab.formats.csv:CsvFormat",
     "protobuf": "streamlab.formats.protobuf:ProtobufFormat",
     "bytes": "streamlab.formats.plain:BytesFormat",
+    "rows": "streamlab.formats.rows:RowsFormat",
 }
 
 OF_REGISTRY = frozenset(("avro", "json-schema", "protobuf"))

@@ -72,6 +72,12 @@ class WorkerMetrics(Collector):
             "quantile",
             {name: ms / 1000 for name, ms in status.latency_ms.items()},
         )
+        for name, value in status.source.items():
+            said = GaugeMetricFamily(
+                f"streamlab_source_{name}", "What the source says", labels=["pipeline"]
+            )
+            said.add_metric([pipeline], value)
+            yield said
         yield _gauges(
             "streamlab_state",
             "1 for the state that the worker is in",

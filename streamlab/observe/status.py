@@ -23,12 +23,15 @@ class WorkerStatus:
         counts: Since the worker's start: ``read``, ``decoded``, ``dead_lettered``,
             ``late``, ``transformed``, ``rows_out``, ``epochs``, ``retries``.
         partitions: ``topic/partition`` → its ``read`` and ``dead_lettered``.
-        lag: ``topic/partition`` → events between the position and the end.
+        lag: ``topic/partition`` → how far the end is from the position: events, or
+            bytes of the log where the source is a database.
         positions: ``topic/partition`` → next position.
         stage_ms: Stage → mean time of the last epochs: ``read``, ``decode``,
             ``transform``, ``write``.
         latency_ms: ``broker_p50``, ``broker_p99``: from the source's time to the
             sink's commit, over the last minute; empty before the first commit.
+        source: What else the source says of itself, such as ``slot_retained_bytes``
+            of a database, or ``snapshot_seconds_left``.
     """
 
     pipeline: str
@@ -43,6 +46,7 @@ class WorkerStatus:
     positions: Mapping[str, Any] = field(default_factory=dict)
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    source: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the status as one JSON object."""

@@ -37,7 +37,7 @@ from typing import Any
 
 from streamlab import connectors, formats
 from streamlab.contracts import Schema
-from streamlab.errors import PipelineError, StreamlabError, UnknownName
+from streamlab.errors import MissingExtra, PipelineError, StreamlabError, UnknownName
 from streamlab.pipelines.document import Document
 from streamlab.pipelines.functions import transforms_of
 from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
@@ -105,18 +105,25 @@ def _input(document: Document, folder: Path) -> Input:
     hint = '[source] type = "kafka", topic = "…", format = "json", schema = "…"'
     values = document.section("source", hint=hint)
     kind = document.text("source", values, "type")
-    format_name = document.text("source", values, "format")
     schema_path = values.pop("schema", None)
     event_time = values.pop("event_time", None)
     options = document.options("source", values, "format_options")
     try:
         cls = connectors.source_class(kind)
+        if cls.format:
+            values.setdefault("format", cls.format)
+        format_name = document.text("source", values, "format")
         formats.known(format_name)
-    except StreamlabError as error:
-        key = "type" if getattr(error, "kind", "") == "source" else "format"
+    except UnknownName as error:
+        key = "type" if error.kind == "source" else "format"
         raise document.error("source", key, error.message, error.hint) from error
+    except MissingExtra as error:
+        raise document.error("source", "type", error.message, error.hint) from error
     source: Source = document.build("source", cls, values, folder)
-    schema = _schema(document, schema_path, format_name, folder)
+    if schema_path is None and (own := source.schema()) is not None:
+        schema = own
+    else:
+        schema = _schema(document, schema_path, format_name, folder)
     _check_options(document, "source", format_name, options)
     try:
         return Input(source, format_name, schema, event_time, options)

@@ -168,12 +168,12 @@ def _columns(schema: pl.Schema) -> str:
 
 
 def _position(pipeline: Pipeline) -> str:
-    group = f"streamlab.{pipeline.name}"
+    place = pipeline.input.source.keeps_position_in(pipeline.name)
     if _is_transactional(pipeline):
-        return f"the offsets of group {group}, in the transaction of the rows"
+        return f"{place}, in the transaction of the rows"
     if pipeline.sink.guarantee is Guarantee.ATOMIC:
-        return f"in the sink, with the rows; group {group} shows the lag"
-    return f"the offsets of group {group}, committed after the rows are written"
+        return f"in the sink, with the rows; then {place}, to show the lag"
+    return f"{place}, committed after the rows are written"
 
 
 def _dead_letters(pipeline: Pipeline) -> str:

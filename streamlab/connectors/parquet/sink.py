@@ -20,7 +20,7 @@ from streamlab.connectors.parquet.commits import (
     synced,
 )
 from streamlab.errors import Refused, SchemaError, Unavailable, UsageError
-from streamlab.positions import Progress
+from streamlab.positions import Position, Progress
 from streamlab.sinks import (
     Guarantee,
     Sink,
@@ -223,10 +223,10 @@ def _safe(topic: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", topic)
 
 
-def _written(position: object) -> str:
-    return (
-        "_".join(map(str, position)) if isinstance(position, tuple) else f"{position}"
-    )
+def _written(position: Position) -> str:
+    """Return the numbers of a position; a text behind them is no part of the place."""
+    parts = position if isinstance(position, tuple) else (position,)
+    return "_".join(str(part) for part in parts if isinstance(part, int))
 
 
 def _place(folder: Path, name: str) -> Path:

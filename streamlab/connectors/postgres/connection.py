@@ -93,15 +93,42 @@ def connect(address: Address, application: str) -> psycopg.Connection[Any]:
         SettingsError: The server asked for a password and then said no.
         Unavailable: There is no answer.
     """
+    connection = _opened(address, application)
+    # Compare-and-set by row locks is written for this level, whatever the default.
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    return connection
+
+
+def connect_to_replicate(address: Address, application: str) -> psycopg.Connection[Any]:
+    """Open a connection that speaks the replication protocol.
+
+    It takes plain SQL too, but no parameters.
+
+    Raises:
+        SettingsError: The server asked for a password and then said no.
+        Unavailable: There is no answer.
+    """
+    return _opened(address, application, replication="database")
+
+
+def with_settings(address: Address, settings: str) -> Address:
+    """Return the address with settings of the session, as libpq's ``options``."""
+    given = str(address.options.get("options") or "")
+    together = f"{given} {settings}".strip()
+    return Address({**address.options, "options": together})
+
+
+def _opened(address: Address, application: str, **more: str) -> psycopg.Connection[Any]:
     options: dict[str, Any] = {
         **NETWORK_DEFAULTS,
-        "application_name": application[:NAME_BYTES],
+        "application_name": application.encode()[:NAME_BYTES].decode(errors="ignore"),
         **address.options,
+        **more,
     }
     try:
         # Statements are not prepared: a pooler may hand each transaction to another
         # server process, and these few are planned in no time.
-        connection = psycopg.connect(**options, autocommit=True, prepare_threshold=None)
+        return psycopg.connect(**options, autocommit=True, prepare_threshold=None)
     except psycopg.OperationalError as error:
         said = address.without_secrets(first_line(error))
         if _login_failed(error):
@@ -111,9 +138,6 @@ def connect(address: Address, application: str) -> psycopg.Connection[Any]:
             ) from None
         message = f"PostgreSQL at {address} cannot be reached: {said}"
         raise Unavailable(message) from None
-    # Compare-and-set by row locks is written for this level, whatever the default.
-    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-    return connection
 
 
 def _login_failed(error: psycopg.OperationalError) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
+from psycopg import pq
 
 from streamlab.errors import ConnectorError, Refused, Unavailable
 
@@ -23,6 +24,10 @@ PASSING_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 
 PASSING_CODES = frozenset({"55P03", "25006", "25P03", "25P04"})
 """Lock not available, read-only after a failover, the two transaction timeouts."""
+
+
+PASSING_STREAM_CODES = frozenset({"55006"})
+"""A slot in use: the process of a connection that broke may hold it for a while."""
 
 
 def blames_rows(error: psycopg.Error) -> bool:
@@ -71,6 +76,26 @@ def translated(error: psycopg.Error, doing: str) -> ConnectorError:
     if is_passing(error):
         return Unavailable(message)
     return Refused(message, hint=_hint(error))
+
+
+def translated_result(result: pq.abc.PGresult | None, doing: str) -> ConnectorError:
+    """Return the error of a libpq result, for calls that psycopg has no API for."""
+    if result is None:
+        return Unavailable(f"PostgreSQL hung up at {doing}")
+    state = result.error_field(pq.DiagnosticField.SQLSTATE)
+    if state is None:
+        return Unavailable(f"PostgreSQL ended {doing}")
+    try:
+        kind: type[psycopg.Error] = psycopg.errors.lookup(state.decode())
+    except KeyError:
+        kind = psycopg.DatabaseError
+    words = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.__name__).lower()
+    message = f"PostgreSQL failed at {doing}: {words} ({state.decode()})"
+    if state.decode()[:2] in PASSING_CLASSES or state.decode() in PASSING_STREAM_CODES:
+        return Unavailable(message)
+    # What is wrong with a slot or a publication is in the text alone, and no row is.
+    said = (result.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b"").decode()
+    return Refused(f"{message}: {said}")
 
 
 @contextmanager

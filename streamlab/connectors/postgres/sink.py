@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from psycopg import sql
 from streamlab import failpoints
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres import progress, table
+from streamlab.connectors.postgres.applying import Application
 from streamlab.connectors.postgres.columns import CopyText
 from streamlab.connectors.postgres.failures import (
     blames_rows,
@@ -21,6 +22,7 @@ from streamlab.connectors.postgres.failures import (
     translated,
     translation,
 )
+from streamlab.connectors.postgres.reducing import own_columns
 from streamlab.errors import (
     ConnectorError,
     Refused,
@@ -29,6 +31,7 @@ from streamlab.errors import (
     Unavailable,
     UsageError,
 )
+from streamlab.formats.changes import OP
 from streamlab.positions import Progress
 from streamlab.sinks import Guarantee, Sink, SinkBatch, SinkContext, Writer
 
@@ -42,38 +45,48 @@ class PostgresSink(Sink):
 
     Attributes:
         table: ``table`` or ``schema.table``.
-        mode: ``append`` adds each row; ``upsert`` replaces the row with the same key.
-        key: Columns that identify a row, for ``upsert``.
+        mode: ``append`` adds each row; ``upsert`` replaces the row with the same key;
+            ``changes`` does to the row what ``_op`` says, and leaves out the columns
+            that describe the change (they begin with an underscore).
+        key: Columns that identify a row, for ``upsert`` and ``changes``.
         version: For ``upsert``: a row replaces only one whose value in this column
             is not greater. Without it, the row written last wins.
         profile: Profile of the settings file that has the database.
         dsn: Connection string or a reference such as ``${env:DSN}``, instead of
             the profile's.
         create: Whether a missing table is created.
+        truncate: For ``changes``: whether a TRUNCATE of the source empties the table.
     """
 
     table: str
-    mode: Literal["append", "upsert"] = "append"
+    mode: Literal["append", "upsert", "changes"] = "append"
     key: Sequence[str] = ()
     version: str = ""
     profile: str = ""
     dsn: str = field(default="", repr=False)
     create: bool = True
+    truncate: bool = False
 
     def __post_init__(self) -> None:
         """Check what needs no connection."""
         key = (self.key,) if isinstance(self.key, str) else tuple(self.key)
         object.__setattr__(self, "key", key)
         table.TableName.parse(self.table)
-        if self.mode not in {"append", "upsert"}:
+        if self.mode not in {"append", "upsert", "changes"}:
             message = f"{self.mode!r} is not a mode of the PostgreSQL sink"
-            raise UsageError(message, hint="use 'append' or 'upsert'")
-        if self.mode == "upsert" and not self.key:
-            message = "upsert needs the columns that identify a row"
+            raise UsageError(message, hint="use 'append', 'upsert' or 'changes'")
+        if self.mode != "append" and not self.key:
+            message = f"{self.mode} needs the columns that identify a row"
             raise UsageError(message, hint='give them: key=("carrier", "flight")')
         if self.mode == "append" and (self.key or self.version):
             message = "append takes neither a key nor a version"
             raise UsageError(message, hint="use mode='upsert'")
+        if self.mode == "changes" and self.version:
+            message = "changes are in order already, and take no version"
+            raise UsageError(message)
+        if self.mode != "changes" and self.truncate:
+            message = "truncate is for mode='changes'"
+            raise UsageError(message)
 
     @property
     def guarantee(self) -> Guarantee:
@@ -110,9 +123,9 @@ class PostgresWriter(Writer):
         if sink.version and sink.version not in context.schema:
             message = f"the version column {sink.version!r} is not among the rows' ones"
             raise SchemaError(message, hint=f"they are {', '.join(context.schema)}")
-        self._text = CopyText(context.schema)
         self._name = table.TableName.parse(sink.table)
-        self._put = self._upsert if sink.mode == "upsert" else self._append
+        written, self._put = self._way()
+        self._text = CopyText(written)
         self._address = database.find(sink.profile, sink.dsn)
         self._closed = False
         self._connection = self._connect()
@@ -122,13 +135,39 @@ class PostgresWriter(Writer):
                 table.prepare(
                     self._connection,
                     self._name,
-                    context.schema,
+                    written,
                     sink.key,
                     may_create=sink.create,
                 )
         except BaseException:
             self._connection.close()
             raise
+
+    def _way(
+        self,
+    ) -> tuple[
+        Mapping[str, pl.DataType],
+        Callable[[psycopg.Connection[Any], pl.DataFrame], None],
+    ]:
+        """Return the columns that are written, and what writes a frame.
+
+        Raises:
+            SchemaError: The rows do not say what happened to them.
+        """
+        sink, schema = self._sink, self._schema
+        if sink.mode == "upsert":
+            return schema, self._upsert
+        if sink.mode == "append":
+            return schema, self._append
+        if not isinstance(schema.get(OP), pl.String | pl.Enum):
+            message = f"mode 'changes' needs the column {OP!r}"
+            raise SchemaError(
+                message, hint="a PostgreSQL source gives it: keep it in the transform"
+            )
+        own = {name: schema[name] for name in own_columns(schema.names())}
+        staging = f"streamlab_{zlib.crc32(f'{self._name}: {own}'.encode()):08x}"
+        replica = Application(self._name, own, tuple(sink.key), sink.truncate, staging)
+        return own, replica.put
 
     def claim(self, initial: Sequence[Progress]) -> Sequence[Progress]:
         """Insert progress for new tasks and return what is stored."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamlab.engines.local.history import History
@@ -46,15 +46,18 @@ class Move:
     Attributes:
         place: Where it stands.
         to: Where it shall stand.
+        spelled: How the source writes a position.
     """
 
     place: Place
     to: Position
+    spelled: Callable[[Position], str] = str
 
     def __str__(self) -> str:
         """Return what is repeated or skipped, in events where offsets tell it."""
         before = self.place.position
-        text = f"{self.place.partition}: {before} → {self.to}"
+        shown = "not begun" if before is None else self.spelled(before)
+        text = f"{self.place.partition}: {shown} → {self.spelled(self.to)}"
         if not isinstance(before, int) or not isinstance(self.to, int):
             return text
         if self.to < before:
@@ -104,13 +107,15 @@ def planned(pipeline: Pipeline, to: str) -> list[Move]:
     now = places(pipeline)
     wanted: Mapping[TopicPartition, Position]
     if "=" in to:
-        wanted = _offsets(to, {place.partition.partition: place for place in now})
-        _require_there(wanted, now)
+        source = pipeline.input.source
+        known = {place.partition.partition: place for place in now}
+        wanted = _named(to, known, source.parsed)
+        _require_there(wanted, now, source.spelled)
         _require_all_named(wanted, now)
     else:
         wanted = pipeline.input.source.positions(pipeline.name).locate(to)
     return [
-        Move(place, wanted[place.partition])
+        Move(place, wanted[place.partition], pipeline.input.source.spelled)
         for place in now
         if place.partition in wanted
     ]
@@ -127,14 +132,17 @@ def _require_all_named(
 
 
 def _require_there(
-    wanted: Mapping[TopicPartition, Position], now: Sequence[Place]
+    wanted: Mapping[TopicPartition, Position],
+    now: Sequence[Place],
+    spelled: Callable[[Position], str],
 ) -> None:
     """Refuse offsets that cannot be read: a run from there would stop at once."""
     for one in now:
         to = wanted.get(one.partition, one.start)
         if not one.start <= to <= one.end:  # type: ignore[operator]  # positions of one source are of one type
-            message = f"{one.partition} has no position {to}"
-            raise UsageError(message, hint=f"it goes from {one.start} to {one.end}")
+            message = f"{one.partition} has no position {spelled(to)}"
+            hint = f"it goes from {spelled(one.start)} to {spelled(one.end)}"
+            raise UsageError(message, hint=hint)
 
 
 def reset(pipeline: Pipeline, moves: Sequence[Move]) -> None:
@@ -192,15 +200,17 @@ def _store_in_sink(
         writer.close()
 
 
-def _offsets(text: str, known: Mapping[int, Place]) -> dict[TopicPartition, Position]:
+def _named(
+    text: str, known: Mapping[int, Place], parsed: Callable[[str], Position]
+) -> dict[TopicPartition, Position]:
     wanted: dict[TopicPartition, Position] = {}
     for part in text.split(","):
-        number, _, offset = part.partition("=")
-        if not (number.strip().isdigit() and offset.strip().isdigit()):
+        number, _, position = (side.strip() for side in part.partition("="))
+        if not (number.isdigit() and position):
             message = f"{part!r} is not of the form PARTITION=OFFSET"
             raise UsageError(message, hint="such as --to 0=100,1=250")
         if int(number) not in known:
             message = f"the source has no partition {int(number)}"
             raise UsageError(message, hint=f"it has {', '.join(map(str, known))}")
-        wanted[known[int(number)].partition] = int(offset)
+        wanted[known[int(number)].partition] = parsed(position)
     return wanted

@@ -16,7 +16,7 @@ import polars as pl
 from streamlab.errors import TransformError, first_line
 from streamlab.formats import Format, Rejection
 from streamlab.pipelines import Pipeline
-from streamlab.positions import TopicPartition
+from streamlab.positions import TopicPartition, leading
 from streamlab.sinks import DeadLetter
 from streamlab.sources import METADATA_DTYPES, Origins, RawBatch
 from streamlab.transforms.application import Prepared
@@ -229,7 +229,7 @@ def metadata_columns(
     read: dict[str, Callable[[], Sequence[object]]] = {
         "_topic": lambda: [partition.topic for partition in origins.partitions()],
         "_partition": lambda: [p.partition for p in origins.partitions()],
-        "_offset": origins.positions,
+        "_offset": lambda: [leading(position) for position in origins.positions()],
         "_timestamp": origins.timestamps_ms,
         "_key": origins.keys,
     }

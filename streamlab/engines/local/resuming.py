@@ -7,10 +7,10 @@ says how to choose a new position.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from streamlab.engines.local.history import History
-from streamlab.errors import PositionLost, TopicRecreated
+from streamlab.errors import PositionLost
 from streamlab.positions import Progress, TopicPartition
 from streamlab.sources import Assignment
 
@@ -49,7 +49,7 @@ def resumed(
         by_task = {one.task: one for one in stored}
         chosen = {partition: by_task[str(partition)] for partition in given.partitions}
     for progress in chosen.values():
-        _require_same_topic(progress, given.incarnations)
+        _require_same_topic(progress, given)
     return chosen
 
 
@@ -66,10 +66,11 @@ def _initial(given: Assignment) -> list[Progress]:
     ]
 
 
-def _require_same_topic(progress: Progress, now: Mapping[str, str]) -> None:
+def _require_same_topic(progress: Progress, given: Assignment) -> None:
     for topic, stored in progress.incarnations.items():
-        if topic in now and now[topic] != stored:
-            raise TopicRecreated(topic, stored=stored, found=now[topic])
+        found = given.incarnations.get(topic, stored)
+        if found != stored:
+            raise given.replaced(topic, stored=stored, found=found)
 
 
 def _require_known(

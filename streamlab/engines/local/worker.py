@@ -35,8 +35,8 @@ from streamlab.observe.latency import latencies_ms
 from streamlab.observe.status import WorkerStatus
 from streamlab.observe.tally import EpochCounts, Tally
 from streamlab.pipelines import Pipeline
-from streamlab.positions import Position, Progress, TopicPartition
-from streamlab.sinks import SinkContext
+from streamlab.positions import Position, Progress, TopicPartition, distance
+from streamlab.sinks import Guarantee, SinkContext
 from streamlab.sources import Assignment, RawBatch, Reader
 from streamlab.transforms.application import prepare
 
@@ -144,10 +144,9 @@ class Worker:
         ends = reader.ends() if reader is not None else {}
         committed = dict(self._committed)
         lag = {
-            str(partition): max(0, end - position)
+            str(partition): distance(position, ends[partition])
             for partition, position in committed.items()
-            for end in [ends.get(partition)]
-            if isinstance(end, int) and isinstance(position, int)
+            if partition in ends
         }
         return WorkerStatus(
             pipeline=self.pipeline.name,
@@ -162,9 +161,15 @@ class Worker:
             positions={str(key): value for key, value in committed.items()},
             stage_ms=self.tally.stage_ms(),
             latency_ms=self.tally.latency_ms(),
+            source=reader.facts() if reader is not None else {},
         )
 
     # What the reader tells us, in the reading thread, from inside ``poll``.
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the sink may have rows behind the position; see ``Listener``."""
+        return self.pipeline.sink.guarantee is not Guarantee.ATOMIC
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
         """Decide where to read on; see ``Listener.assigned``."""
@@ -178,7 +183,10 @@ class Worker:
         positions = {key: one.positions[key] for key, one in progress.items()}
         self._sent.update(progress)
         self._committed.update(positions)
-        listed = ", ".join(f"{key} from {value}" for key, value in positions.items())
+        spelled = self.pipeline.input.source.spelled
+        listed = ", ".join(
+            f"{key} from {spelled(value)}" for key, value in positions.items()
+        )
         logger.info("reading %s", listed or "nothing: other workers have it all")
         return positions
 

@@ -1,0 +1,310 @@
+"""Changes of a table applied to another one: upserts and deletes by key."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import psycopg
+from psycopg import sql
+
+from streamlab.connectors.postgres.columns import CopyText
+from streamlab.connectors.postgres.reducing import (
+    behind_truncation,
+    moved_incompletely,
+    reduced,
+)
+from streamlab.connectors.postgres.table import TableName
+from streamlab.errors import Refused, RowsRefused
+from streamlab.formats.changes import BEFORE, OP, UNAVAILABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """How changes are applied to one table.
+
+    Attributes:
+        name: The table.
+        schema: Its columns, without those that describe a change.
+        key: Columns that identify a row.
+        may_truncate: Whether a TRUNCATE of the source empties the table.
+        staging: Name of a temporary table that nobody else uses.
+    """
+
+    name: TableName
+    schema: Mapping[str, pl.DataType]
+    key: tuple[str, ...]
+    may_truncate: bool
+    staging: str
+
+    def put(self, connection: psycopg.Connection[Any], changes: pl.DataFrame) -> None:
+        """Apply changes in their order, inside a transaction.
+
+        Raises:
+            Refused: The source's table was truncated, and this one may not be.
+            RowsRefused: Rows lack a value that the target does not have either.
+            psycopg.Error: The server refused.
+        """
+        emptied, left = behind_truncation(changes)
+        if emptied:
+            self._empty(connection)
+        first = changes.height - left.height
+        for part in self._parts(left):
+            try:
+                self._put_part(connection, part)
+            except RowsRefused as error:
+                raise RowsRefused(
+                    {row + first: why for row, why in error.reasons.items()}
+                ) from None
+            first += part.height
+
+    def _parts(self, changes: pl.DataFrame) -> list[pl.DataFrame]:
+        """Cut where a row takes values from a key that was touched just before."""
+        moved = moved_incompletely(changes)
+        if not moved:
+            return [changes] if changes.height else []
+        touched: set[tuple[Any, ...]] = set()
+        keys = changes.select(self.key).rows()
+        olds = self._old_keys(changes)
+        cuts, start = [0], 0
+        for row in moved:
+            # The delete of the old key stands just before.
+            touched.update(keys[start : max(start, row - 1)])
+            start = row
+            if olds[row] in touched:
+                cuts.append(max(cuts[-1], row - 1))
+                touched = set()
+        cuts.append(changes.height)
+        return [
+            changes[begin:end] for begin, end in itertools.pairwise(cuts) if end > begin
+        ]
+
+    def _old_keys(self, changes: pl.DataFrame) -> list[tuple[Any, ...]]:
+        before = changes[BEFORE].struct.unnest()
+        return before.select(self.key).rows()
+
+    def _put_part(
+        self, connection: psycopg.Connection[Any], changes: pl.DataFrame
+    ) -> None:
+        moved = moved_incompletely(changes)
+        if moved:
+            changes = self._completed(connection, changes, moved)
+        left = reduced(changes, self.key)
+        self._delete(connection, left.deleted)
+        for lacking, rows in left.partial:
+            self._update(connection, rows, lacking)
+        self._upsert(connection, left.whole)
+
+    def _completed(
+        self,
+        connection: psycopg.Connection[Any],
+        changes: pl.DataFrame,
+        moved: Sequence[int],
+    ) -> pl.DataFrame:
+        """Copy values of rows whose key changed from where they stood."""
+        olds = self._old_keys(changes)
+        wanted = pl.DataFrame(
+            [olds[row] for row in moved],
+            schema={name: self.schema[name] for name in self.key},
+            orient="row",
+        )
+        lacking = changes[UNAVAILABLE].gather(list(moved))
+        names = [str(name) for name in lacking.explode().drop_nulls().unique()]
+        found = self._looked_up(connection, wanted, names)
+        missing = {
+            row: "the row's key changed, and the target has no row of the old key"
+            for row in moved
+            if olds[row] not in found
+        }
+        if missing:
+            raise RowsRefused(missing)
+        lists = dict(zip(moved, lacking.to_list(), strict=True))
+        for name in names:
+            column = changes[name].to_list()
+            for row in moved:
+                if name in lists[row]:
+                    column[row] = found[olds[row]][name]
+            changes = changes.with_columns(
+                pl.Series(name, column, dtype=self.schema[name])
+            )
+        marked = pl.int_range(pl.len()).is_in(list(moved))
+        kept = pl.when(~marked).then(pl.col(UNAVAILABLE))
+        return changes.with_columns(kept.alias(UNAVAILABLE))
+
+    def _looked_up(
+        self,
+        connection: psycopg.Connection[Any],
+        keys: pl.DataFrame,
+        names: Sequence[str],
+    ) -> dict[tuple[Any, ...], dict[str, Any]]:
+        """Return the values of some columns by key, as they are in the table."""
+        self._stage(connection, keys.unique(), self.key)
+        statement = sql.SQL("SELECT {} FROM {} AS t JOIN {} AS s ON {}").format(
+            sql.SQL(", ").join(
+                # A target made by hand may have jsonb where the source has text.
+                sql.SQL(
+                    "t.{}::text" if self.schema[name] == pl.String else "t.{}"
+                ).format(sql.Identifier(name))
+                for name in (*self.key, *names)
+            ),
+            self.name.identifier,
+            sql.Identifier(self.staging),
+            self._same_key,
+        )
+        rows = connection.execute(statement).fetchall()
+        width = len(self.key)
+        return {
+            tuple(row[:width]): dict(zip(names, row[width:], strict=True))
+            for row in rows
+        }
+
+    def _empty(self, connection: psycopg.Connection[Any]) -> None:
+        if not self.may_truncate:
+            message = f"the source's table was truncated, and {self.name} was not"
+            raise Refused(
+                message,
+                hint="to empty it, too: truncate = true in [sink]; the position stays "
+                "before the truncation until then",
+            )
+        connection.execute(sql.SQL("DELETE FROM {}").format(self.name.identifier))
+
+    def _delete(self, connection: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
+        if rows.is_empty():
+            return
+        self._stage(connection, rows.select(self.key), self.key)
+        connection.execute(
+            sql.SQL("DELETE FROM {} AS t USING {} AS s WHERE {}").format(
+                self.name.identifier, sql.Identifier(self.staging), self._same_key
+            )
+        )
+
+    def _update(
+        self,
+        connection: psycopg.Connection[Any],
+        rows: pl.DataFrame,
+        lacking: Sequence[str],
+    ) -> None:
+        """Write rows without some columns: those keep their value."""
+        names = [name for name in self.schema if name not in lacking]
+        self._stage(connection, rows.select(names), names)
+        others = [name for name in names if name not in self.key] or list(self.key)
+        changed = sql.SQL(", ").join(
+            sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in others
+        )
+        written = connection.execute(
+            sql.SQL("UPDATE {} AS t SET {} FROM {} AS s WHERE {}").format(
+                self.name.identifier,
+                changed,
+                sql.Identifier(self.staging),
+                self._same_key,
+            )
+        ).rowcount
+        if written != rows.height:
+            self._refuse_unknown(connection, rows, lacking)
+
+    def _refuse_unknown(
+        self,
+        connection: psycopg.Connection[Any],
+        rows: pl.DataFrame,
+        lacking: Sequence[str],
+    ) -> None:
+        there = self._looked_up(connection, rows.select(self.key), ())
+        listed = ", ".join(repr(name) for name in lacking)
+        reasons = {
+            place: f"the target has no row of this key, and the change no {listed}"
+            for place, key in zip(
+                rows["#place"].to_list(), rows.select(self.key).rows(), strict=True
+            )
+            if key not in there
+        }
+        if reasons:
+            raise RowsRefused(reasons)
+
+    def _upsert(self, connection: psycopg.Connection[Any], rows: pl.DataFrame) -> None:
+        if rows.is_empty():
+            return
+        names = list(self.schema)
+        is_first = bool((rows[OP] == "snapshot").all())
+        if is_first and self._copied(connection, rows.select(names), names):
+            return
+        self._stage(connection, rows.select(names), names)
+        others = [name for name in names if name not in self.key]
+        action: sql.Composable = sql.SQL("NOTHING")
+        if others:
+            changed = sql.SQL(", ").join(
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name))
+                for name in others
+            )
+            action = sql.SQL("UPDATE SET {}").format(changed)
+        columns = sql.SQL(", ").join(map(sql.Identifier, names))
+        connection.execute(
+            sql.SQL(
+                "INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}"
+            ).format(
+                self.name.identifier,
+                columns,
+                columns,
+                sql.Identifier(self.staging),
+                sql.SQL(", ").join(map(sql.Identifier, self.key)),
+                action,
+            )
+        )
+
+    def _copied(
+        self,
+        connection: psycopg.Connection[Any],
+        rows: pl.DataFrame,
+        names: Sequence[str],
+    ) -> bool:
+        """Copy rows of a snapshot straight into the table; return if none was there."""
+        try:
+            with connection.transaction():
+                self._copy(connection, self.name.identifier, rows, names)
+        except psycopg.errors.UniqueViolation:
+            return False
+        return True
+
+    def _stage(
+        self,
+        connection: psycopg.Connection[Any],
+        rows: pl.DataFrame,
+        names: Sequence[str],
+    ) -> None:
+        """Copy rows into the temporary table, which has nothing else afterwards."""
+        staging = sql.Identifier(self.staging)
+        connection.execute(
+            sql.SQL(
+                "CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS "
+                "AS SELECT {} FROM {} WITH NO DATA"
+            ).format(
+                staging,
+                sql.SQL(", ").join(map(sql.Identifier, self.schema)),
+                self.name.identifier,
+            )
+        )
+        connection.execute(sql.SQL("DELETE FROM {}").format(staging))
+        self._copy(connection, staging, rows, names)
+
+    def _copy(
+        self,
+        connection: psycopg.Connection[Any],
+        target: sql.Identifier,
+        rows: pl.DataFrame,
+        names: Sequence[str],
+    ) -> None:
+        columns = sql.SQL(", ").join(map(sql.Identifier, names))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+            target, columns
+        )
+        text = CopyText({name: self.schema[name] for name in names})
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(text.encode(rows.select(names)))
+
+    @property
+    def _same_key(self) -> sql.Composed:
+        return sql.SQL(" AND ").join(
+            sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in self.key
+        )

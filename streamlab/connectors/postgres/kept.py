@@ -1,0 +1,59 @@
+"""The position that the source keeps itself, in a file beside the settings.
+
+For a sink that keeps none it is the record; for others it shows where the pipeline is
+while no worker runs. It also tells a first run that was cut short, whose slot may be
+made again, from a pipeline whose sink was emptied, whose slot may not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamlab.errors import Unavailable
+from streamlab.positions import Progress
+from streamlab.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class KeptProgress:
+    """The file of one slot."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, slot: str) -> KeptProgress:
+        """Return the place of a slot's file."""
+        folder = Settings.load().state_folder / "slots"
+        return cls(folder / f"{slot}.json")
+
+    def read(self) -> Progress | None:
+        """Return what is kept; None before the first run."""
+        if not self.path.exists():
+            return None
+        return Progress.from_json(json.loads(self.path.read_text(encoding="utf-8")))
+
+    def write(self, progress: Progress) -> None:
+        """Replace what is kept, durably on return.
+
+        Raises:
+            Unavailable: It cannot be written now.
+        """
+        staged = self.path.with_suffix(".new")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with staged.open("w", encoding="utf-8") as file:
+                json.dump(progress.to_json(), file)
+                file.flush()
+                os.fsync(file.fileno())
+            staged.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            message = f"the position in {self.path} cannot be written: {error.strerror}"
+            raise Unavailable(message) from error

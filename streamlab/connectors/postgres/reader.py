@@ -1,0 +1,440 @@
+"""Reading a database: first its rows, then its changes, by one slot.
+
+There is one task: a slot is one ordered log, whatever tables it is of. The order of
+things at a first run is what makes the hand-over exact: publication, slot with its
+exported snapshot, rows of the snapshot, stream from the slot's point.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import polars as pl
+
+from streamlab import failpoints
+from streamlab.connectors.postgres import connection as database
+from streamlab.connectors.postgres import published
+from streamlab.connectors.postgres import slot as slots
+from streamlab.connectors.postgres.decoding import (
+    NO_PLACES,
+    ChangeOrigins,
+    Shaped,
+)
+from streamlab.connectors.postgres.failures import translation
+from streamlab.connectors.postgres.kept import KeptProgress
+from streamlab.connectors.postgres.looking import Reading, look
+from streamlab.connectors.postgres.lsn import (
+    ATTEMPT_BITS,
+    IN_SNAPSHOT,
+    NOT_BEGUN,
+    ROWS_BITS,
+    ROWS_MASK,
+    lsn_text,
+    numbers_of,
+    state_of,
+)
+from streamlab.connectors.postgres.monitor import SlotMonitor
+from streamlab.connectors.postgres.overlap import Overlap
+from streamlab.connectors.postgres.snapshot import (
+    Piece,
+    Snapshot,
+    SnapshotState,
+    cut_here,
+    exported_again,
+)
+from streamlab.connectors.postgres.streaming import Stream, Streamed
+from streamlab.errors import DatabaseReplaced, Refused, Unavailable, UsageError
+from streamlab.formats import changes as columns
+from streamlab.positions import Position, Progress, Span, TopicPartition
+from streamlab.sources import Assignment, Listener, RawBatch, Reader
+from streamlab.values import FrameValues
+
+HELD_NAP_S = 0.05
+AGAIN_S = 1.0  # before a broken connection is made again
+
+logger = logging.getLogger(__name__)
+
+
+class PostgresReader(Reader):
+    """An open PostgreSQL source."""
+
+    def __init__(self, reading: Reading, listener: Listener) -> None:
+        """Look at the server.
+
+        Raises:
+            UsageError: It cannot be read as it is described.
+            Unavailable: It cannot be reached.
+        """
+        self._reading = reading
+        self._listener = listener
+        self._kept = KeptProgress.of(reading.slot)
+        self._look = look(reading)
+        self._position: Position | None = None
+        self._state: SnapshotState | None = None
+        self._lsn = 0
+        self._rows = 0
+        self._snapshot: Snapshot | None = None
+        self._stream: Stream | None = None
+        self._overlap: Overlap | None = None
+        self._monitor: SlotMonitor | None = None
+        self._adding = False
+        self._doubtful = False
+        self._acknowledged: Position | None = None
+        self._held = self._closed = False
+
+    def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
+        """Return the next rows or changes; the first call finds where to begin."""
+        if self._closed:
+            message = "the reader is closed"
+            raise UsageError(message)
+        if self._position is None:
+            self._begin()
+            return None
+        if self._held:
+            time.sleep(min(timeout_s, HELD_NAP_S))
+            return None
+        try:
+            if self._position == NOT_BEGUN:
+                return self._first()
+            if self._adding:
+                return self._add_tables(timeout_s)
+            if self._state is not None and not self._state.is_complete:
+                return self._read_snapshot(max_rows)
+            return self._read_stream(max_rows, timeout_s)
+        except Unavailable as error:
+            self._drop()
+            if error.after_s is None:
+                error.after_s = AGAIN_S
+            raise
+
+    def acknowledge(self, progress: Sequence[Progress]) -> None:
+        """Keep the position, and let the server forget what is before it."""
+        for one in progress:
+            self._kept.write(one)
+            self._acknowledged = one.positions[self._reading.partition]
+            failpoints.passing("before-feedback")
+            numbers = numbers_of(one.positions[self._reading.partition])
+            if self._stream is not None and numbers[1] != IN_SNAPSHOT:
+                self._stream.confirm(numbers[0])
+
+    def hold(self, *, held: bool) -> None:
+        """Stop or go on delivering; the server hears of us all the same."""
+        self._held = held
+
+    def close(self) -> None:
+        """Drop the connections; a second call does nothing."""
+        if self._closed:
+            return
+        if self._position is not None:
+            self._listener.revoked((self._reading.partition,))
+        self._closed = True
+        self._drop()
+        if self._monitor is not None:
+            self._monitor.close()
+
+    def healthy(self) -> None:
+        """Raise what the look at the slot has found.
+
+        Raises:
+            SlotLost: It is gone, or useless.
+        """
+        if self._monitor is not None and self._monitor.failure is not None:
+            raise self._monitor.failure
+
+    def ends(self) -> Mapping[TopicPartition, Position]:
+        """Return where the log ends now, as far as it concerns us."""
+        if self._position is None:
+            return {}
+        end: Position
+        if self._stream is not None:
+            end = self._carrying(self._stream.end)
+        else:
+            end = (max(self._lsn, numbers_of(self._position)[0]) + 1, 0)
+        return {self._reading.partition: end}
+
+    def facts(self) -> Mapping[str, float]:
+        """Return the slot, and the snapshot that is being read, in numbers."""
+        snapshot, monitor = self._snapshot, self._monitor
+        return {
+            **(monitor.facts if monitor else {}),
+            **(snapshot.facts if snapshot else {}),
+        }
+
+    # The beginning.
+
+    def _begin(self) -> None:
+        """Ask where to read, and look at the slot from there."""
+        partition, found = self._reading.partition, self._look
+        incarnations = {partition.topic: found.incarnation}
+        kept = self._kept.read()
+        given = Assignment(
+            partitions=(partition,),
+            committed={} if kept is None else {partition: kept},
+            start={partition: NOT_BEGUN},
+            incarnations=incarnations,
+            replaced=DatabaseReplaced,
+        )
+        chosen = self._listener.assigned(given)[partition]
+        if kept is None:
+            if chosen == NOT_BEGUN:
+                self._require_no_slot()
+            # So that a run that is cut short here is known to have been ours.
+            here = {partition: chosen}
+            self._kept.write(Progress(str(partition), 0, here, incarnations))
+        numbers = numbers_of(chosen)
+        text = state_of(chosen)
+        self._state = SnapshotState.from_text(text) if text else None
+        self._position = chosen
+        self._lsn = numbers[0]
+        if chosen == NOT_BEGUN:
+            return
+        if numbers[1] == IN_SNAPSHOT:
+            self._rows = numbers[2]
+            self._doubtful = self._listener.repeats
+            self._require_slot()
+        elif found.new and self._state is None:
+            self._require_slot()
+            self._state = SnapshotState(
+                tuple(map(str, found.new)), then=(numbers[0], numbers[1])
+            )
+            self._adding = True
+        else:
+            self._open_stream((numbers[0], numbers[1]))
+
+    def _add_tables(self, timeout_s: float) -> RawBatch | None:
+        """Begin the snapshot of new tables, once it is stored that it has begun.
+
+        Before that the publication is left as it is: it is what tells new tables.
+        """
+        state = self._state
+        if state is None or self._position is None:
+            return None
+        if numbers_of(self._position)[1] != IN_SNAPSHOT:
+            # No two rows have one place, though the log may not move in between.
+            known = len(self._look.tables) - len(state.tables)
+            self._rows = known << (ROWS_BITS + ATTEMPT_BITS)
+            logger.info("adding %s", ", ".join(state.tables))
+            place = (self._lsn, IN_SNAPSHOT, self._rows, state.to_text())
+            return self._moved(place)
+        if self._acknowledged != self._position:
+            time.sleep(min(timeout_s, HELD_NAP_S))
+            return None
+        self._adding = False
+        return None
+
+    def _require_no_slot(self) -> None:
+        """Refuse to begin with a slot of our name that is not known here."""
+        with database.connect(self._reading.address, "streamlab") as connection:
+            if slots.find(connection, self._reading.slot) is None:
+                return
+        name = self._reading.slot
+        message = (
+            f"replication slot {name!r} exists, but nothing is known of it here: a "
+            "pipeline of that name may run elsewhere, or has run"
+        )
+        raise Refused(
+            message,
+            hint="give the source another slot = …; or, if nobody needs it any more: "
+            f"SELECT pg_drop_replication_slot('{name}')",
+        )
+
+    def _require_slot(self) -> None:
+        with (
+            database.connect(self._reading.address, "streamlab") as connection,
+            translation("looking at the replication slot"),
+        ):
+            found = slots.find(connection, self._reading.slot)
+        slot = slots.require_usable(found, self._reading.slot, self._look.database)
+        slots.require_behind(slot, self._lsn)
+
+    def _first(self) -> RawBatch:
+        """Publish, make the slot, and open the snapshot that comes with it.
+
+        A slot that a run left which was cut short here is made again: nothing was
+        delivered from it.
+        """
+        reading, found = self._reading, self._look
+        with (
+            database.connect(
+                reading.address, f"streamlab {reading.slot}"
+            ) as connection,
+            translation("preparing the replication slot"),
+        ):
+            published.publish(connection, reading.publication, found.tables)
+            failpoints.passing("after-publication")
+            if slots.find(connection, reading.slot) is not None:
+                logger.info("slot %s goes, to begin anew", reading.slot)
+                slots.drop(connection, reading.slot)
+        state = SnapshotState(tuple(map(str, found.tables)))
+        logger.info("making slot %s; it waits for open transactions", reading.slot)
+        replicating = database.connect_to_replicate(
+            reading.address, f"streamlab {reading.slot}"
+        )
+        with replicating:
+            self._lsn, exported = slots.create(
+                replicating, reading.slot, failover=reading.failover
+            )
+            failpoints.passing("after-slot")
+            if reading.with_snapshot:
+                self._snapshot = Snapshot(
+                    reading.address, exported, found.tables, state
+                )
+        if not reading.with_snapshot:
+            return self._finished_snapshot()
+        self._state = state
+        return self._moved((self._lsn, IN_SNAPSHOT, 0, state.to_text()))
+
+    # The snapshot.
+
+    def _read_snapshot(self, max_rows: int) -> RawBatch:
+        snapshot = self._snapshot or self._snapshot_again()
+        piece = snapshot.read(max_rows)
+        failpoints.passing("in-snapshot")
+        if piece is None:
+            failpoints.passing("after-snapshot")
+            self._state = snapshot.state
+            return self._finished_snapshot()
+        return self._delivered(piece)
+
+    def _snapshot_again(self) -> Snapshot:
+        """Open a new snapshot for what is left, and note from where it holds.
+
+        A sink that keeps no position may have taken rows behind it before we were
+        killed. Changes of those must not be left out, whatever the new rows show; and
+        the rows, which are others now, get places of their own.
+        """
+        state = self._state
+        if state is None:
+            message = "there is no snapshot to go on with"
+            raise UsageError(message)
+        if state.then is not None:
+            self._publish()
+        connection, lsn, exported = exported_again(self._reading.address)
+        with connection:
+            if self._doubtful:
+                self._rows += 1 << ROWS_BITS
+            else:
+                state = cut_here(state, lsn)
+            self._doubtful = False
+            self._snapshot = Snapshot(
+                self._reading.address, exported, self._look.tables, state
+            )
+        self._state = state
+        logger.info(
+            "going on with the snapshot at %s, after %s rows",
+            lsn_text(lsn),
+            f"{self._rows & ROWS_MASK:,}",
+        )
+        return self._snapshot
+
+    def _publish(self) -> None:
+        with (
+            database.connect(self._reading.address, "streamlab") as connection,
+            translation("preparing the publication"),
+        ):
+            published.publish(connection, self._reading.publication, self._look.tables)
+
+    def _delivered(self, piece: Piece) -> RawBatch:
+        versions = self._look.versions
+        table = versions.of(piece.table.relation)
+        place = self._lsn - 1  # where no transaction can have committed
+        rows = table.snapshot_rows(
+            piece.text,
+            lsn=place,
+            time_us=time.time_ns() // 1000,
+            first_index=self._rows,
+        )
+        source = piece.text.with_columns(
+            pl.lit(place).alias(columns.LSN),
+            pl.int_range(self._rows, self._rows + pl.len()).alias(columns.INDEX),
+        )
+        self._rows += piece.text.height
+        self._state = piece.state
+        shaped = versions.shaped([(table, rows, source)])
+        position = (self._lsn, IN_SNAPSHOT, self._rows, piece.state.to_text())
+        return self._moved(position, shaped, piece.size_bytes)
+
+    def _finished_snapshot(self) -> RawBatch:
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.close()
+        if self._state is not None and not self._state.cuts:
+            self._state = None
+        left = self._state.then if self._state is not None else None
+        self._open_stream(left or (self._lsn, 0))
+        return self._moved(self._carrying(left or (self._lsn, 0)))
+
+    # The stream.
+
+    def _open_stream(self, position: tuple[int, int]) -> None:
+        reading = self._reading
+        self._stream = stream = Stream(
+            reading.address,
+            reading.slot,
+            reading.publication,
+            self._look.database,
+            position,
+        )
+        self._monitor = SlotMonitor(
+            reading.address, reading.slot, self._look.database, stream.seen
+        )
+        if self._state is not None and self._state.is_complete:
+            self._overlap = Overlap(reading.address, self._look.tables, self._state)
+
+    def _read_stream(self, max_rows: int, timeout_s: float) -> RawBatch | None:
+        stream = self._stream
+        if stream is None:
+            return None
+        came = stream.read(max_rows, timeout_s)
+        if came is None:
+            return None
+        if came.position[1]:
+            failpoints.passing("in-transaction")
+        shaped = self._shaped(came)
+        if self._overlap is not None and came.position[0] >= self._overlap.until:
+            self._overlap = self._state = None
+        return self._moved(self._carrying(came.position), shaped, came.size_bytes)
+
+    def _shaped(self, came: Streamed) -> Shaped | None:
+        if came.batch is None:
+            return None
+        versions = self._look.versions
+        versions.described(came.batch.relations)
+        rows = []
+        for changes in came.batch.changes:
+            table = versions.of(changes.relation)
+            decoded = table.rows(changes)
+            if self._overlap is not None:
+                kept = self._overlap.without(str(changes.relation), decoded.frame)
+                decoded = replace(decoded, frame=kept)
+            rows.append((table, decoded, changes))
+        return versions.shaped(rows)
+
+    def _carrying(self, place: tuple[int, int]) -> Position:
+        """Return a place in the stream with what must not be forgotten yet."""
+        return place if self._state is None else (*place, self._state.to_text())
+
+    def _moved(
+        self, position: Position, shaped: Shaped | None = None, size_bytes: int = 0
+    ) -> RawBatch:
+        """Return a batch up to a new position, and remember it."""
+        before, self._position = self._position, position
+        shaped = shaped or Shaped(FrameValues(pl.DataFrame()), NO_PLACES)
+        partition = self._reading.partition
+        return RawBatch(
+            values=shaped.values,
+            spans=(Span(partition, NOT_BEGUN if before is None else before, position),),
+            origins=ChangeOrigins(partition, shaped.places),
+            size_bytes=size_bytes,
+        )
+
+    def _drop(self) -> None:
+        """Drop the connections; what is left is read by new ones."""
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.close()
+        if self._stream is not None:
+            self._stream.close()

@@ -1,0 +1,144 @@
+"""The two shapes in which changes go through a pipeline: rows, or events.
+
+Rows are for a pipeline over one table: its columns with their types, and the metadata
+columns of :mod:`~streamlab.connectors.postgres.changes.frames`. Events are for several
+tables at once: each is already encoded, and columns say where it belongs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Protocol
+
+import polars as pl
+
+from streamlab.connectors.postgres.changes.frames import ChangeTable
+from streamlab.errors import RowsRefused
+from streamlab.formats import Format, named
+from streamlab.formats import changes as columns
+from streamlab.formats.debezium import DebeziumFormat
+
+KEY = "_key"
+VALUE = "value"
+
+EVENT_COLUMNS: Mapping[str, pl.DataType] = {
+    columns.SCHEMA: pl.String(),
+    columns.TABLE: pl.String(),
+    columns.OP: pl.String(),
+    columns.LSN: pl.Int64(),
+    columns.INDEX: pl.Int64(),
+    columns.COMMIT_TIME: pl.Datetime("us", "UTC"),
+    KEY: pl.Binary(),
+    VALUE: pl.Binary(),
+}
+"""Columns of events, whatever tables they are of."""
+
+
+class Shape(Protocol):
+    """How rows of a table are handed on."""
+
+    def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the same rows, in the same order, in the columns of the shape."""
+
+
+class RowShape:
+    """The table's own columns."""
+
+    def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows as they are."""
+        del table
+        return rows
+
+
+class FlatShape:
+    """Events whose value is the row as JSON, metadata columns among the others.
+
+    The key is the row's key as a JSON object; a truncation has none.
+    """
+
+    def __init__(self) -> None:
+        """Find the encoder."""
+        self._json = named("json")
+
+    def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return one event a row."""
+        values = _binary(json_lines(self._json, rows)).alias(VALUE)
+        keys = json_lines(self._json, rows.select(table.key))
+        emptied = pl.col(columns.OP) == "truncate"
+        return rows.select(
+            *frames_columns(),
+            pl.when(emptied).then(None).otherwise(pl.lit(_binary(keys))).alias(KEY),
+            pl.lit(values),
+        )
+
+
+class DebeziumShape:
+    """Events whose value is Debezium's envelope.
+
+    Args:
+        server: The logical name that envelopes carry.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._format = DebeziumFormat(server=server)
+
+    def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
+        """Return one event a row.
+
+        Raises:
+            RowsRefused: Rows with a value that an envelope cannot say.
+        """
+        values = _binary(self._format.encode(rows)).alias(VALUE)
+        keys = pl.Series(
+            KEY, self._format.encode_keys(rows, table.key), dtype=pl.Binary
+        )
+        return rows.select(*frames_columns(), pl.lit(keys), pl.lit(values))
+
+
+def frames_columns() -> list[pl.Expr]:
+    """Return the metadata columns that events share with rows."""
+    return [
+        pl.col(name).cast(dtype)
+        for name, dtype in EVENT_COLUMNS.items()
+        if name not in {KEY, VALUE}
+    ]
+
+
+def json_lines(codec: Format, rows: pl.DataFrame) -> list[bytes]:
+    """Return each row as a JSON object; a float that is no number as its name.
+
+    So does PostgreSQL's own ``to_json``: ``"NaN"``, ``"Infinity"``.
+    """
+    enums = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.Enum)]
+    rows = rows.with_columns(pl.col(enums).cast(pl.String))
+    try:
+        return codec.encode(rows)
+    except RowsRefused as refused:
+        odd = refused.reasons
+    even = codec.encode(
+        rows.with_row_index("#").filter(~pl.col("#").is_in(odd)).drop("#")
+    )
+    left = iter(even)
+    return [
+        codec.encode(_with_names(rows[row : row + 1]))[0] if row in odd else next(left)
+        for row in range(rows.height)
+    ]
+
+
+def _with_names(row: pl.DataFrame) -> pl.DataFrame:
+    """Return one row with floats that are no numbers spelled out."""
+    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    spelled = []
+    for name, dtype in row.schema.items():
+        value = row[name][0]
+        if dtype.is_float() and value is not None and not math.isfinite(value):
+            spelled.append(pl.lit(names[str(value)]).alias(name))
+        elif dtype.is_nested():
+            # An array, range or old row that may hold one: as text, whole.
+            spelled.append(pl.lit(str(row[name].to_list()[0])).alias(name))
+    return row.with_columns(spelled)
+
+
+def _binary(values: list[bytes]) -> pl.Series:
+    return pl.Series(values, dtype=pl.Binary)

@@ -1,0 +1,227 @@
+"""The PostgreSQL source: the rows of tables, then every change, in commit order."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeVar
+
+from streamlab.connectors.postgres import connection as database
+from streamlab.connectors.postgres import lsn
+from streamlab.connectors.postgres import slot as slots
+from streamlab.connectors.postgres.connection import NAME_BYTES
+from streamlab.connectors.postgres.failures import translation
+from streamlab.connectors.postgres.kept import KeptProgress
+from streamlab.connectors.postgres.looking import Reading, look
+from streamlab.connectors.postgres.reader import PostgresReader
+from streamlab.connectors.postgres.shapes import (
+    EVENT_COLUMNS,
+    DebeziumShape,
+    FlatShape,
+    RowShape,
+    Shape,
+)
+from streamlab.contracts import Schema
+from streamlab.errors import Fenced, Unavailable, UsageError
+from streamlab.positions import Position, Progress, TopicPartition
+from streamlab.sources import Listener, Source, Start
+
+PREFIX = "streamlab_"
+ATTEMPTS = 4
+BETWEEN_S = 0.5
+_SLOT = re.compile(r"[a-z0-9_]+")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PostgresSource(Source):
+    """Tables of a PostgreSQL database: first their rows, then what changes.
+
+    One table gives its rows with their types; several give encoded events.
+
+    Attributes:
+        tables: ``schema.table`` each, as they are or quoted as in SQL. They are
+            published; without any the publication says which.
+        publication: Name of the publication; made if it is not there. By default one
+            is made for the pipeline.
+        slot: Name of the replication slot; by default the pipeline's.
+        snapshot: ``initial`` reads the rows that are there first; ``never`` only what
+            changes from now on.
+        shape: ``rows`` are a table's columns, ``flat`` events with the row as JSON,
+            ``debezium`` events in Debezium's envelope; by default rows for one table
+            and flat events for several.
+        as_text: Columns to read as text, where their type cannot hold some values.
+        failover: Whether standbys keep the slot, too, where the server can (17+).
+        profile: Profile of the settings file that has the database.
+        dsn: Connection string or a reference such as ``${env:DSN}``, instead of the
+            profile's.
+    """
+
+    format: ClassVar[str] = "rows"
+
+    tables: Sequence[str] = ()
+    publication: str = ""
+    slot: str = ""
+    snapshot: Literal["initial", "never"] = "initial"
+    shape: Literal["", "rows", "flat", "debezium"] = ""
+    as_text: Sequence[str] = ()
+    failover: bool = True
+    profile: str = ""
+    dsn: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Check what needs no connection."""
+        for name in ("tables", "as_text"):
+            value = getattr(self, name)
+            listed = (value,) if isinstance(value, str) else tuple(value)
+            object.__setattr__(self, name, listed)
+        if not self.tables and not self.publication:
+            message = "a PostgreSQL source needs tables, or a publication"
+            raise UsageError(message, hint='tables = ["public.orders"]')
+        if self.slot and not _SLOT.fullmatch(self.slot):
+            message = f"{self.slot!r} cannot name a replication slot"
+            raise UsageError(message, hint="use lower-case letters, digits and '_'")
+        if self.shape == "rows" and len(self.tables) != 1:
+            message = "rows of several tables have no columns in common"
+            raise UsageError(message, hint='name one table, or use shape = "flat"')
+
+    def open(self, pipeline: str, listener: Listener) -> PostgresReader:
+        """Look at the database; nothing is made before the first poll."""
+        return PostgresReader(self.reading(pipeline), listener)
+
+    def describe(self) -> str:
+        """Return one line for the plan."""
+        if not self.tables:
+            return f"postgres publication {self.publication}"
+        few = ", ".join(self.tables)
+        return f"postgres table{'s' * (len(self.tables) > 1)} {few}"
+
+    def schema(self) -> Schema:
+        """Return the columns of the events; rows are those of the table now.
+
+        Raises:
+            UsageError: The table is not there, or cannot be published.
+            Unavailable: The database cannot be reached.
+        """
+        if not self._has_rows:
+            return Schema.of(EVENT_COLUMNS, "changes")
+        found = _patiently(lambda: look(self.reading("schema")))
+        table = found.tables[0]
+        shape = found.versions.of(table.relation)
+        empty = RowShape().shaped(shape, shape.schema.to_frame())
+        return Schema.of(empty.schema, table.relation.table)
+
+    def keeps_position_in(self, pipeline: str) -> str:
+        """Return the slot, and the file that has what a slot cannot hold."""
+        return f"slot {self._slot(pipeline)} and a file beside the settings"
+
+    def spelled(self, position: Position) -> str:
+        """Return ``0/16B3748:3``."""
+        return lsn.spelled(position)
+
+    def parsed(self, text: str) -> Position:
+        """Return the position of ``0/16B3748:3``."""
+        return lsn.parsed(text)
+
+    def positions(self, pipeline: str) -> PostgresPositions:
+        """Return where the pipeline stands in the log."""
+        return PostgresPositions(self.reading(pipeline))
+
+    def reading(self, pipeline: str) -> Reading:
+        """Return what a reader needs to know."""
+        return Reading(
+            address=database.find(self.profile, self.dsn),
+            slot=self._slot(pipeline),
+            publication=self.publication or _own(pipeline),
+            tables=self.tables,
+            shape=self._shape(pipeline),
+            with_snapshot=self.snapshot == "initial",
+            failover=self.failover,
+            as_text=self.as_text,
+        )
+
+    def _slot(self, pipeline: str) -> str:
+        return self.slot or _own(pipeline)
+
+    @property
+    def _has_rows(self) -> bool:
+        return self.shape == "rows" or (not self.shape and len(self.tables) == 1)
+
+    def _shape(self, pipeline: str) -> Shape:
+        if self._has_rows:
+            return RowShape()
+        return DebeziumShape(pipeline) if self.shape == "debezium" else FlatShape()
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """Return what a call returns, also if the connection breaks a few times.
+
+    A pipeline that is loaded is not run yet: nothing else would try again.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return call()
+        except Unavailable:
+            time.sleep(BETWEEN_S)
+    return call()
+
+
+def _own(pipeline: str) -> str:
+    """Return the name that a slot and a publication of a pipeline have."""
+    return (PREFIX + pipeline.replace("-", "_"))[:NAME_BYTES]
+
+
+class PostgresPositions:
+    """Positions seen and set from outside; see ``SourcePositions``."""
+
+    def __init__(self, reading: Reading) -> None:
+        """Look at the database."""
+        self._reading = reading
+        self._kept = KeptProgress.of(reading.slot)
+        self._look = look(reading)
+
+    def incarnations(self) -> Mapping[str, str]:
+        """Return which database it is."""
+        return {self._reading.slot: self._look.incarnation}
+
+    def locate(self, start: Start) -> Mapping[TopicPartition, Position]:
+        """Return where ``earliest`` (a new snapshot) or ``latest`` points to.
+
+        Raises:
+            UsageError: It is a time: the log does not know of any.
+        """
+        if start == "earliest":
+            return {self._reading.partition: lsn.NOT_BEGUN}
+        if start != "latest":
+            message = f"a database's log cannot be entered at {start!r}"
+            raise UsageError(message, hint="use earliest, latest, or 0=0/16B3748")
+        with (
+            database.connect(self._reading.address, "streamlab position") as connection,
+            translation("looking at the log"),
+        ):
+            return {self._reading.partition: (slots.log_end(connection), 0)}
+
+    def stored(self) -> Mapping[TopicPartition, Progress]:
+        """Return what is kept beside the settings."""
+        kept = self._kept.read()
+        return {} if kept is None else {self._reading.partition: kept}
+
+    def store(self, progress: Sequence[Progress]) -> None:
+        """Replace what is kept beside the settings.
+
+        Raises:
+            Fenced: A worker reads from the slot.
+        """
+        with (
+            database.connect(self._reading.address, "streamlab position") as connection,
+            translation("looking at the replication slot"),
+        ):
+            slot = slots.find(connection, self._reading.slot)
+        if slot is not None and slot.active_pid is not None:
+            message = f"slot {slot.name!r} is being read"
+            raise Fenced(message)
+        for one in progress:
+            self._kept.write(one)
