@@ -7,7 +7,9 @@ exported snapshot, rows of the snapshot, stream from the slot's point.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -50,6 +52,9 @@ from streamlab.sources import Assignment, Listener, RawBatch, Reader
 from streamlab.values import FrameValues
 
 HELD_NAP_S = 0.05
+CONFIRM_S = 1.0
+"""How often the server hears of a position, and the disk makes it last."""
+
 AGAIN_S = 1.0  # before a broken connection is made again
 
 logger = logging.getLogger(__name__)
@@ -80,6 +85,9 @@ class PostgresReader(Reader):
         self._adding = False
         self._doubtful = False
         self._acknowledged: Position | None = None
+        self._unconfirmed: Progress | None = None
+        self._confirmed_at = 0.0
+        self._keeping = threading.Lock()  # acknowledged in one thread, due in another
         self._held = self._closed = False
 
     def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
@@ -90,6 +98,7 @@ class PostgresReader(Reader):
         if self._position is None:
             self._begin()
             return None
+        self._confirm_what_is_due()
         if self._held:
             time.sleep(min(timeout_s, HELD_NAP_S))
             return None
@@ -108,14 +117,37 @@ class PostgresReader(Reader):
             raise
 
     def acknowledge(self, progress: Sequence[Progress]) -> None:
-        """Keep the position, and let the server forget what is before it."""
-        for one in progress:
-            self._kept.write(one)
-            self._acknowledged = one.positions[self._reading.partition]
-            failpoints.passing("before-feedback")
-            numbers = numbers_of(one.positions[self._reading.partition])
-            if self._stream is not None and numbers[1] != IN_SNAPSHOT:
-                self._stream.confirm(numbers[0])
+        """Keep the position, and let the server forget what is before it.
+
+        The server only hears of what a failing machine would not lose: once a second.
+        What a sink repeats after such a failure is what it took in that second.
+        """
+        with self._keeping:
+            for one in progress:
+                due = time.monotonic() - self._confirmed_at >= CONFIRM_S
+                self._kept.write(one, durable=due)
+                self._acknowledged = one.positions[self._reading.partition]
+                self._unconfirmed = one
+                failpoints.passing("before-feedback")
+                if due:
+                    self._confirm(one)
+
+    def _confirm_what_is_due(self, *, at_once: bool = False) -> None:
+        """Make the last position durable, and tell the server, if it is time."""
+        if self._unconfirmed is None:
+            return
+        if at_once or time.monotonic() - self._confirmed_at >= CONFIRM_S:
+            with self._keeping:
+                if (left := self._unconfirmed) is not None:
+                    self._kept.write(left)
+                    self._confirm(left)
+
+    def _confirm(self, progress: Progress) -> None:
+        numbers = numbers_of(progress.positions[self._reading.partition])
+        if self._stream is not None and numbers[1] != IN_SNAPSHOT:
+            self._stream.confirm(numbers[0])
+        self._unconfirmed = None
+        self._confirmed_at = time.monotonic()
 
     def hold(self, *, held: bool) -> None:
         """Stop or go on delivering; the server hears of us all the same."""
@@ -128,6 +160,8 @@ class PostgresReader(Reader):
         if self._position is not None:
             self._listener.revoked((self._reading.partition,))
         self._closed = True
+        with contextlib.suppress(Unavailable):  # what is not kept comes again
+            self._confirm_what_is_due(at_once=True)
         self._drop()
         if self._monitor is not None:
             self._monitor.close()
@@ -219,6 +253,7 @@ class PostgresReader(Reader):
         if self._acknowledged != self._position:
             time.sleep(min(timeout_s, HELD_NAP_S))
             return None
+        self._confirm_what_is_due(at_once=True)
         self._adding = False
         return None
 
