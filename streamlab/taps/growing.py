@@ -205,7 +205,7 @@ def _merged(sample: Sample, added: Sample) -> Sample:
         spans=_covering(sample, added),
         cut={**sample.cut, "added": count + (before if isinstance(before, int) else 0)},
         withheld=sample.withheld + added.withheld,
-        schemas=all_schemas(sample, added),
+        schemas=all_schemas(sample.schemas, added.schemas),
     )
 
 

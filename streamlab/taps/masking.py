@@ -22,7 +22,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.contracts.mask import Masker
 from streamlab.contracts.schema import Path, dotted
-from streamlab.formats import Format
+from streamlab.taps.codec import Rewriting
 
 if TYPE_CHECKING:
     from streamlab.taps.decoding import Part
@@ -73,7 +73,7 @@ class Masking:
 def masked(
     held: Held,
     schema: Schema,
-    form: Format,
+    writing: Rewriting,
     masker: Masker,
     done: Collection[Path] = (),
 ) -> Held:
@@ -82,7 +82,7 @@ def masked(
     Args:
         held: Part of a tap, or a sample.
         schema: Schema of the events, with personal fields.
-        form: Format of the values.
+        writing: Writes the masked values.
         masker: Has the key.
         done: What is masked already.
     """
@@ -103,7 +103,7 @@ def masked(
         places = places.with_columns(masker.binary(places["_key"]))
     if not places.is_empty():
         places = places[kept]
-    written = form.encode(frame.select(schema.dtypes.names()))
+    written = writing.encode(frame.select(schema.dtypes.names()))
     return replace(
         held,
         frame=frame,

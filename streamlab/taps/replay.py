@@ -57,6 +57,11 @@ class SampleSource(Source):
             )
 
     @property
+    def topic(self) -> str:
+        """Return the topic; some formats name a subject of the registry by it."""
+        return self.sample.topic
+
+    @property
     def bounded(self) -> bool:
         """Whether it ends: with the last event."""
         return True

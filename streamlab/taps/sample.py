@@ -20,7 +20,7 @@ from streamlab.positions import Span
 from streamlab.sinks import DeadLetter
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps import growing, masking, storing
-from streamlab.taps.codec import format_of
+from streamlab.taps.codec import Rewriting, all_schemas, context_of
 from streamlab.taps.growing import Rows
 from streamlab.taps.origin import HeadersByPlace, Origin
 from streamlab.taps.replay import SampleSource
@@ -185,8 +185,10 @@ class Sample:
         if marked.is_masked:
             return self if schema == self.schema else marked
         done = replace(marked, masks=schema.personal)
-        form = format_of(self)
-        return masking.masked(done, schema, form, Masker.of_project(), self.masks)
+        writing = Rewriting(self.format, context_of(self))
+        masker = Masker.of_project()
+        made = masking.masked(done, schema, writing, masker, self.masks)
+        return replace(made, schemas=all_schemas(self.schemas, writing.schemas))
 
     def only(self, rows: Rows = None, *, at: Iterable[str | Origin] = ()) -> Sample:
         """Return some of the events.

@@ -1,0 +1,184 @@
+"""Samples of values with registered schemas: masked and grown without a registry."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+import streamlab as sl
+from streamlab.contracts import Schema
+from streamlab.formats import Context, named
+from streamlab.registry.client import Registered
+from streamlab.registry.recorded import recorded
+from streamlab.taps.decoding import Decoder
+from streamlab.taps.gathering import sample_of
+from streamlab.taps.growing import GivenEvents, _decoded
+from streamlab.taps.masking import Masking
+from streamlab.taps.sample import Sample
+
+CANARY = "PII-canary"
+AVRO = json.dumps(
+    {
+        "type": "record",
+        "name": "Person",
+        "fields": [
+            {"name": "id", "type": "long"},
+            {"name": "email", "type": "string"},
+            {"name": "kind", "type": {"type": "enum", "name": "K", "symbols": ["A"]}},
+            {"name": "card", "type": {"type": "fixed", "name": "C", "size": 10}},
+            {
+                "name": "contacts",
+                "type": {
+                    "type": "array",
+                    "items": {
+                        "type": "record",
+                        "name": "Contact",
+                        "fields": [{"name": "phone", "type": ["null", "string"]}],
+                    },
+                },
+            },
+        ],
+    }
+)
+PROTO = """
+syntax = "proto3";
+message Person {
+  message Contact { optional string phone = 1; }
+  enum K { A = 0; B = 1; }
+  int64 id = 1;
+  string email = 2;
+  K kind = 3;
+  bytes card = 4;
+  repeated Contact contacts = 5;
+}
+"""
+DOCUMENT = json.dumps(
+    {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "id": {"type": "integer"},
+            "email": {"type": "string", "maxLength": 12},
+            "kind": {"type": "string"},
+            "card": {"type": "string", "contentEncoding": "base64"},
+            "contacts": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"phone": {"type": ["string", "null"]}},
+                },
+            },
+        },
+    }
+)
+REGISTERED = {
+    "avro": Registered(7, "AVRO", AVRO, (), "people-value", 1),
+    "protobuf": Registered(7, "PROTOBUF", PROTO, (), "people-value", 1),
+    "json-schema": Registered(7, "JSON", DOCUMENT, (), "people-value", 1),
+}
+EVENTS = {
+    "id": [1, 2],
+    "email": [CANARY, "a@x.org"],
+    "kind": ["A", "A"],
+    "card": [CANARY.encode(), b"0123456789"],
+    "contacts": [[{"phone": CANARY}, {"phone": None}], []],
+}
+PERSONAL = ("email", "card", "contacts.phone")
+LATEST = {"use.latest.version": "true"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Work in an empty folder: no settings name a registry."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(params=[*REGISTERED, "avro-read-by-the-latest"])
+def sample(request) -> Sample:
+    """Return two events of one format, nothing masked."""
+    name = request.param.removesuffix("-read-by-the-latest")
+    return written(name, **({} if name == request.param else LATEST))
+
+
+@sl.transform
+def same(people: pl.LazyFrame) -> pl.LazyFrame:
+    """Return all events with all columns."""
+    return people
+
+
+def given(values) -> GivenEvents:
+    count = len(values)
+    zeros, numbers = [0] * count, list(range(count))
+    return GivenEvents(values, [None] * count, zeros, numbers, zeros)
+
+
+def written(name: str, **options: str) -> Sample:
+    """Return the events as if tapped: written and read with a registered schema."""
+    known = REGISTERED[name]
+    with recorded({known.id: known}):
+        reader, writer = (
+            named(name, Context("people", options=each)) for each in (options, LATEST)
+        )
+    dtypes = writer.infer([b"\0\0\0\0\7"]) if name != "json-schema" else None
+    dtypes = dtypes or writer.infer([b"\0\0\0\0\7{}"])
+    values = writer.encode(pl.DataFrame(EVENTS, schema=dtypes.dtypes))
+    empty = replace(
+        Sample.empty("people", reader.infer(values), format=name),
+        schemas=(known.as_json(),),
+        format_options=options,
+    )
+    return _decoded(empty, given(values))
+
+
+def test_a_masked_sample_holds_nothing_personal_and_replays(sample, home):
+    """It is written anew with a schema of its own, which goes with it."""
+    assert CANARY.encode() in sample.values[0]
+    masked = sample.masked(PERSONAL)
+    assert masked.frame["id"].to_list() == [1, 2]
+    path = masked.save(home / "s.parquet")
+    stored = pl.read_parquet(path)
+    assert CANARY not in repr(stored.rows()) + repr(pl.read_parquet_metadata(path))
+    loaded = Sample.load(path)
+    assert loaded == masked
+    replayed = sl.replay(same, loaded)
+    assert replayed.dead_letters == ()
+    assert replayed.output.select(sample.events.columns).equals(masked.events)
+
+
+def test_what_a_tap_masks_is_the_same(sample):
+    """Masking while it is read gives what masking afterwards does."""
+    with recorded({7: REGISTERED[sample.format]}) as registry:
+        decoder = Decoder(
+            "people",
+            sample.format,
+            masking=Masking(PERSONAL),
+            context=Context("people", options=sample.format_options),
+        )
+        part = decoder.part(given(sample.values.to_list()))
+    tapped = sample_of([part], decoder, spans=sample.spans, cut={})
+    masked = sample.masked(PERSONAL)
+    assert tapped.values.to_list() == masked.values.to_list()
+    assert tapped.events.equals(masked.events)
+    assert sl.replay(same, tapped).output.height == 2
+    assert registry.schema(7) is not None
+
+
+def test_masked_samples_grow(sample):
+    """Two of one topic are written with one schema, and can be one sample."""
+    first, second = sample.only([0]).masked(PERSONAL), sample.only([1])
+    both = first.with_events(second)
+    assert both.values.to_list() == sample.masked(PERSONAL).values.to_list()
+    assert len(both.schemas) == len(sample.schemas) + 1
+
+
+def test_a_masked_sample_is_read_anew(sample):
+    """Another schema reads what the mask has written."""
+    masked = sample.masked(PERSONAL)
+    less = Schema(masked.schema.fields[:2], masked.schema.name)
+    anew = masked.with_schema(less)
+    assert anew.events.equals(masked.events.select("id", "email"))
+    assert anew.rejected == ()
