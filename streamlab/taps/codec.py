@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import polars as pl
 
 from streamlab import registry
-from streamlab.formats import OF_REGISTRY, Context, named
+from streamlab.formats import OF_REGISTRY, Context, named, wire
 
 if TYPE_CHECKING:
     from streamlab.taps.sample import Sample
@@ -24,12 +24,18 @@ Schemas: TypeAlias = Sequence[Mapping[str, object]]
 """Registered schemas, as the registry's JSON."""
 
 
-def known_schemas(sample: Sample) -> contextlib.AbstractContextManager[object]:
+def known_schemas(
+    sample: Sample, values: Sequence[bytes | None] = ()
+) -> contextlib.AbstractContextManager[object]:
     """Let formats that are made inside of the block need no registry.
 
-    They find the schemas that the sample was read with, if it was read with any.
+    They find the schemas that the sample was read with, if it was read with any. Where
+    values are added that were written with others, the registry stays.
     """
     if not sample.schemas:
+        return contextlib.nullcontext()
+    known = {each["id"] for each in sample.schemas}
+    if not known.issuperset(wire.framed(values).rows):
         return contextlib.nullcontext()
     from streamlab.registry.recorded import recorded_as
 

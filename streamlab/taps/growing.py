@@ -69,7 +69,10 @@ def with_events(
 
 
 def with_letters(
-    sample: Sample, letters: Iterable[DeadLetter], values: Mapping[str, bytes]
+    sample: Sample,
+    letters: Iterable[DeadLetter],
+    values: Mapping[str, bytes],
+    profile: str,
 ) -> Sample:
     """Add dead letters; see :meth:`streamlab.taps.sample.Sample.with_letters`."""
     by_origin = {str(_origin(letter, sample.topic)): letter for letter in letters}
@@ -85,7 +88,7 @@ def with_letters(
         timestamps_ms=[letter.timestamp_ms for letter in found],
         headers={row: one.headers for row, one in enumerate(found) if one.headers},
     )
-    sample, added = _masked_alike(sample, _decoded(sample, given).masked())
+    sample, added = _masked_alike(sample, _decoded(sample, given, profile).masked())
     sample = _without(sample, {Origin.parse(name).place for name in values})
     here = {origin.place for origin in sample.origins}
     return _merged(sample, _without(added, here))
@@ -160,11 +163,12 @@ def difference(mine: Schema, other: Schema) -> str:
 
 
 def _require_alike(sample: Sample, other: Sample) -> None:
-    for what in ("topic", "format"):
+    for what in ("topic", "format", "format_options"):
         mine, theirs = getattr(sample, what), getattr(other, what)
         if mine != theirs:
-            message = f"the samples are of {what} {mine!r} and {theirs!r}"
-            raise UsageError(message, hint=f"a sample holds events of one {what}")
+            words = what.replace("_", " ")
+            message = f"the samples are of {words} {mine!r} and {theirs!r}"
+            raise UsageError(message, hint="a sample holds events of one kind")
     differs = difference(sample.schema, other.schema)
     if differs:
         message = f"the samples have different schemas: {differs}"
@@ -292,14 +296,20 @@ def _chosen(frame: pl.DataFrame, rows: pl.Expr | Sequence[int]) -> set[int]:
         raise UsageError(f"the choice of events fails with {kind}") from None
 
 
-def _decoded(sample: Sample, given: GivenEvents) -> Sample:
-    """Return events as a sample like another one, nothing masked."""
-    with known_schemas(sample):
+def _decoded(sample: Sample, given: GivenEvents, profile: str = "") -> Sample:
+    """Return events as a sample like another one, nothing masked.
+
+    Args:
+        sample: The other one.
+        given: The events.
+        profile: Whose registry is asked for what the sample's schemas do not tell.
+    """
+    with known_schemas(sample, given.values):
         decoder = Decoder(
             sample.topic,
             sample.format,
             schema=sample.schema,
-            context=context_of(sample),
+            context=replace(context_of(sample), profile=profile),
         )
     part = decoder.part(given)
     made = replace(
@@ -312,6 +322,7 @@ def _decoded(sample: Sample, given: GivenEvents) -> Sample:
         headers=part.headers,
         masks=(),
         withheld=0,
+        schemas=all_schemas(sample.schemas, decoder.schemas),
     )
     return replace(made, spans=_covering(replace(made, spans=()), made))
 

@@ -85,6 +85,7 @@ class Sample:
         schema: Schema,
         *,
         format: str = "json",  # noqa: A002 -- the word for it everywhere
+        format_options: Mapping[str, str] | None = None,
         name: str = "",
     ) -> Sample:
         """Return a sample without events, to which some can be added."""
@@ -98,6 +99,7 @@ class Sample:
             format=format,
             cut={},
             values=pl.Series("value", [], pl.Binary),
+            format_options=format_options or {},
         )
 
     @property
@@ -227,6 +229,8 @@ class Sample:
         self,
         letters: Iterable[DeadLetter],
         values: Mapping[str, bytes] | None = None,
+        *,
+        profile: str = "",
     ) -> Sample:
         """Return the sample with the events of dead letters.
 
@@ -238,11 +242,13 @@ class Sample:
             letters: The dead letters.
             values: Origin, ``topic/partition@offset``, → corrected value. Such an
                 event does take the place of one that is here already.
+            profile: Profile whose registry is asked for schemas that the sample does
+                not have yet; empty for the default one.
 
         Raises:
             UsageError: A letter is of another topic, or a value of none of them.
         """
-        return growing.with_letters(self, letters, values or {})
+        return growing.with_letters(self, letters, values or {}, profile)
 
     def with_values(
         self, values: Sequence[bytes | None], keys: Sequence[bytes | None] = ()

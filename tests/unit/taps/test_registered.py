@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 import streamlab as sl
+from streamlab.connectors.memory import MemorySink, MemorySource
 from streamlab.contracts import Schema
+from streamlab.engines.local.replaying import Kept
 from streamlab.formats import Context, named
+from streamlab.pipelines import DeadLetters, Input, Pipeline
 from streamlab.registry.client import Registered
 from streamlab.registry.recorded import recorded
+from streamlab.sinks import DeadLetter
 from streamlab.taps.decoding import Decoder
 from streamlab.taps.gathering import sample_of
 from streamlab.taps.growing import GivenEvents, _decoded
@@ -182,3 +187,37 @@ def test_a_masked_sample_is_read_anew(sample):
     anew = masked.with_schema(less)
     assert anew.events.equals(masked.events.select("id", "email"))
     assert anew.rejected == ()
+
+
+def test_a_dead_letter_of_a_newer_schema_brings_it(home):
+    """The registry is asked for what a sample does not know, and asked no more then."""
+    one = written("avro").only([0])
+    newer = replace(REGISTERED["avro"], id=8, version=2)
+    with recorded({7: REGISTERED["avro"], 8: newer}):
+        value = b"\0\0\0\0\x08" + one.values[0][5:]
+        letter = DeadLetter(
+            "people", 0, 9, 0, None, value, (), "decode", "x", "it was not known"
+        )
+        grown = one.with_letters([letter])
+    assert [each["id"] for each in grown.schemas] == [7, 8]
+    assert grown.rejected == ()
+    assert sl.replay(same, grown).output.height == 2
+
+
+@pytest.mark.parametrize("name", ["avro", "csv"])
+def test_dead_letters_become_a_sample_of_their_pipelines_format(name):
+    """The new sample has the options and the schemas of the pipeline's format."""
+    kinds = {"id": pl.Int64(), "email": pl.String()}
+    options = {"avro": LATEST, "csv": {"separator": ";"}}[name]
+    value = written("avro").values[0] if name == "avro" else b"1;a,b"
+    stream = Input(MemorySource(), name, Schema.of(kinds), format_options=options)
+    pipeline = Pipeline("p", (stream,), (), MemorySink(), DeadLetters(file=Path("d")))
+    letter = DeadLetter(
+        "people", 0, 1, 0, None, value, (), "decode", "x", "the schema was wrong"
+    )
+    with recorded({7: REGISTERED["avro"]}):
+        kept = Kept(pipeline, [letter], frozenset()).sample([letter])
+    assert kept.rejected == ()
+    assert kept.frame["id"].to_list() == [1]
+    assert kept.format_options == options
+    assert sl.replay(same, kept).output.height == 1
