@@ -202,6 +202,9 @@ class Provenance:
                 yield from origins
             if binding.computed:
                 yield Origin("", called(binding.computed), binding.where)
+            for node in _when_defined(binding.statement):
+                found = self._of(node, binding.where)
+                yield from (one for one in found if one.source)
 
     def _of(self, node: ast.AST, where: str) -> Iterator[Origin]:
         dotted = self.dotted(node)
@@ -317,6 +320,19 @@ class Provenance:
                     if node.names[0].name == "*" and node.module == "os":
                         found |= {one: f"os.{one}" for one in ("environ", "getenv")}
         return found
+
+
+def _when_defined(statement: ast.stmt) -> Iterator[ast.AST]:
+    """Yield what a class or function computes when it is defined, and keeps."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        defaults = (*statement.args.defaults, *statement.args.kw_defaults)
+        yield from (one for one in defaults if one is not None)
+    elif isinstance(statement, ast.ClassDef):
+        for inner in statement.body:
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield from _when_defined(inner)
+            else:
+                yield inner
 
 
 def _machine(dotted: str) -> str:
