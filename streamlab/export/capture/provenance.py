@@ -17,6 +17,7 @@ from types import ModuleType
 from streamlab.export.capture.bindings import Binding
 from streamlab.export.capture.imports import is_local
 from streamlab.export.capture.namespace import Namespace
+from streamlab.taps.sample import Sample
 
 _MACHINE = {
     "os.environ": "the environment",
@@ -194,6 +195,11 @@ class Provenance:
         known = self.namespace.bindings.get(name, ())
         if self.namespace.is_clouded(name):
             yield UNKNOWN
+        live = self.namespace.bound.get(name)
+        if isinstance(live, Sample) and not live.is_masked:
+            yield Origin(
+                "a sample that is not masked", name, known[-1].where if known else ""
+            )
         for binding in known:
             for value in binding.values:
                 origins = self._of(value, binding.where)
