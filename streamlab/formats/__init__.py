@@ -50,11 +50,14 @@ class Context:
         topic: The topic that holds the values; empty where there is none.
         profile: Profile of the servers; empty for the default one.
         options: Settings of the format, by the names that its page lists.
+        schemas: Registered schemas that come with the values, as the registry's JSON;
+            with them no registry is asked.
     """
 
     topic: str = ""
     profile: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    schemas: Sequence[Mapping[str, Any]] = ()
 
     def check(self, format_name: str) -> None:
         """Refuse options that a format does not have.
@@ -137,7 +140,7 @@ def known(name: str) -> None:
 def schemas_of(format_: Format) -> tuple[Mapping[str, Any], ...]:
     """Return the registered schemas that a format has used, as JSON; most use none.
 
-    :func:`streamlab.registry.recorded.recorded` makes a registry of them again.
+    A :class:`Context` with them needs no registry.
     """
     used: Callable[[], tuple[Mapping[str, Any], ...]] = getattr(
         format_, "used_schemas", tuple

@@ -32,6 +32,11 @@ class RecordedRegistry(Registry):
         self.close()
         self._recorded = dict(schemas)
 
+    @classmethod
+    def of(cls, schemas: Sequence[Mapping[str, Any]]) -> RecordedRegistry:
+        """Return the registry of schemas as JSON, as a sample has them."""
+        return RecordedRegistry({each["id"]: Registered.of(each) for each in schemas})
+
     def __str__(self) -> str:
         """Return what it is."""
         return "(recorded schemas)"
@@ -97,13 +102,6 @@ def recorded(schemas: Mapping[int, Registered]) -> Iterator[RecordedRegistry]:
     registry = RecordedRegistry(schemas)
     with standing_in(registry):
         yield registry
-
-
-def recorded_as(
-    schemas: Sequence[Mapping[str, Any]],
-) -> contextlib.AbstractContextManager[RecordedRegistry]:
-    """Do the same with schemas as JSON, as a sample has them."""
-    return recorded({each["id"]: Registered.of(each) for each in schemas})
 
 
 def current() -> Registry | None:

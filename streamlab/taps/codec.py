@@ -7,7 +7,6 @@ field, whatever the topic's schema says of it, and no registry is asked or chang
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
@@ -24,27 +23,21 @@ Schemas: TypeAlias = Sequence[Mapping[str, object]]
 """Registered schemas, as the registry's JSON."""
 
 
-def known_schemas(
-    sample: Sample, values: Sequence[bytes | None] = ()
-) -> contextlib.AbstractContextManager[object]:
-    """Let formats that are made inside of the block need no registry.
+def context_of(
+    sample: Sample, values: Sequence[bytes | None] = (), profile: str = ""
+) -> Context:
+    """Return what the format of a sample needs, to read values like the sample's.
 
-    They find the schemas that the sample was read with, if it was read with any. Where
-    values are added that were written with others, the registry stays.
+    Args:
+        sample: The sample.
+        values: What is to be read. Where some of it was written with schemas that the
+            sample does not know, the registry is asked.
+        profile: Profile of that registry; empty for the default one.
     """
-    if not sample.schemas:
-        return contextlib.nullcontext()
     known = {each["id"] for each in sample.schemas}
-    if not known.issuperset(wire.framed(values).rows):
-        return contextlib.nullcontext()
-    from streamlab.registry.recorded import recorded_as
-
-    return recorded_as(sample.schemas)
-
-
-def context_of(sample: Sample) -> Context:
-    """Return where a sample's values are from, and the settings of their format."""
-    return Context(sample.topic, options=sample.format_options)
+    knows_all = known.issuperset(wire.framed(values).rows)
+    schemas = sample.schemas if knows_all else ()
+    return Context(sample.topic, profile, sample.format_options, schemas)
 
 
 class Rewriting:
@@ -64,7 +57,7 @@ class Rewriting:
         options = {**context.options, registry.LATEST: "false", registry.AUTO: "true"}
         self._own = OwnSchemas()
         with standing_in(self._own):
-            self._format = named(format, replace(context, options=options))
+            self._format = named(format, replace(context, options=options, schemas=()))
 
     @property
     def schemas(self) -> Schemas:

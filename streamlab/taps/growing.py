@@ -16,7 +16,7 @@ from streamlab.errors import UnknownName, UsageError, first_line
 from streamlab.positions import Span, TopicPartition
 from streamlab.sinks import DeadLetter
 from streamlab.sources import Headers
-from streamlab.taps.codec import all_schemas, context_of, known_schemas
+from streamlab.taps.codec import all_schemas, context_of
 from streamlab.taps.decoding import Decoder
 from streamlab.taps.origin import BY_HAND, Origin, Place
 
@@ -304,13 +304,12 @@ def _decoded(sample: Sample, given: GivenEvents, profile: str = "") -> Sample:
         given: The events.
         profile: Whose registry is asked for what the sample's schemas do not tell.
     """
-    with known_schemas(sample, given.values):
-        decoder = Decoder(
-            sample.topic,
-            sample.format,
-            schema=sample.schema,
-            context=replace(context_of(sample), profile=profile),
-        )
+    decoder = Decoder(
+        sample.topic,
+        sample.format,
+        schema=sample.schema,
+        context=context_of(sample, given.values, profile),
+    )
     part = decoder.part(given)
     made = replace(
         sample,

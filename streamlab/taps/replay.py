@@ -62,6 +62,11 @@ class SampleSource(Source):
         return self.sample.topic
 
     @property
+    def schemas(self) -> Sequence[Mapping[str, object]]:
+        """Return the registered schemas of the values; no registry is asked then."""
+        return self.sample.schemas
+
+    @property
     def bounded(self) -> bool:
         """Whether it ends: with the last event."""
         return True

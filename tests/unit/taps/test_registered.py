@@ -10,9 +10,10 @@ import polars as pl
 import pytest
 
 import streamlab as sl
-from streamlab.connectors.memory import MemorySink, MemorySource
+from streamlab.connectors.memory import MemorySink, MemorySource, MemoryTarget
 from streamlab.contracts import Schema
 from streamlab.engines.local.replaying import Kept
+from streamlab.engines.local.worker import Worker
 from streamlab.formats import Context, named
 from streamlab.pipelines import DeadLetters, Input, Pipeline
 from streamlab.registry.client import Registered
@@ -115,6 +116,16 @@ def same(people: pl.LazyFrame) -> pl.LazyFrame:
     return people
 
 
+def piped(stream: Input, sink: MemorySink, *transforms) -> Pipeline:
+    return Pipeline(
+        name="people",
+        inputs=(stream,),
+        transforms=transforms,
+        sink=sink,
+        dead_letters=DeadLetters(file=Path("dead.jsonl")),
+    )
+
+
 def given(values) -> GivenEvents:
     count = len(values)
     zeros, numbers = [0] * count, list(range(count))
@@ -152,6 +163,17 @@ def test_a_masked_sample_holds_nothing_personal_and_replays(sample, home):
     replayed = sl.replay(same, loaded)
     assert replayed.dead_letters == ()
     assert replayed.output.select(sample.events.columns).equals(masked.events)
+
+
+def test_a_pipeline_runs_on_a_masked_sample(sample):
+    """The source brings the schemas, whoever runs it; no registry is asked."""
+    masked = sample.masked(PERSONAL)
+    stream = Input(MemorySource(), sample.format, masked.schema, format_options=LATEST)
+    target = MemoryTarget()
+    pipeline = piped(stream, MemorySink(target=target), same)
+    done = Worker(pipeline.on(masked.replay())).run()
+    assert done.counts["dead_lettered"] == 0
+    assert target.frame().select(masked.events.columns).equals(masked.events)
 
 
 def test_what_a_tap_masks_is_the_same(sample):
@@ -211,7 +233,7 @@ def test_dead_letters_become_a_sample_of_their_pipelines_format(name):
     options = {"avro": LATEST, "csv": {"separator": ";"}}[name]
     value = written("avro").values[0] if name == "avro" else b"1;a,b"
     stream = Input(MemorySource(), name, Schema.of(kinds), format_options=options)
-    pipeline = Pipeline("p", (stream,), (), MemorySink(), DeadLetters(file=Path("d")))
+    pipeline = piped(stream, MemorySink())
     letter = DeadLetter(
         "people", 0, 1, 0, None, value, (), "decode", "x", "the schema was wrong"
     )
