@@ -30,7 +30,7 @@ def context_of(
 
     Args:
         sample: The sample.
-        values: What is to be read. Where some of it was written with schemas that the
+        values: What is added to it. Where some of it was written with schemas that the
             sample does not know, the registry is asked.
         profile: Profile of that registry; empty for the default one.
     """

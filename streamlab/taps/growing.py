@@ -13,6 +13,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.contracts.schema import dotted
 from streamlab.errors import UnknownName, UsageError, first_line
+from streamlab.formats import Context
 from streamlab.positions import Span, TopicPartition
 from streamlab.sinks import DeadLetter
 from streamlab.sources import Headers
@@ -88,7 +89,8 @@ def with_letters(
         timestamps_ms=[letter.timestamp_ms for letter in found],
         headers={row: one.headers for row, one in enumerate(found) if one.headers},
     )
-    sample, added = _masked_alike(sample, _decoded(sample, given, profile).masked())
+    context = context_of(sample, given.values, profile)
+    sample, added = _masked_alike(sample, _decoded(sample, given, context).masked())
     sample = _without(sample, {Origin.parse(name).place for name in values})
     here = {origin.place for origin in sample.origins}
     return _merged(sample, _without(added, here))
@@ -110,7 +112,8 @@ def with_values(
         offsets=range(first, first + len(values)),
         timestamps_ms=[latest] * len(values),  # type: ignore[list-item]  # of an Int64 column
     )
-    sample, added = _masked_alike(sample, _decoded(sample, given).masked())
+    made = _decoded(sample, given, context_of(sample, values))
+    sample, added = _masked_alike(sample, made.masked())
     return _merged(sample, added)
 
 
@@ -296,19 +299,21 @@ def _chosen(frame: pl.DataFrame, rows: pl.Expr | Sequence[int]) -> set[int]:
         raise UsageError(f"the choice of events fails with {kind}") from None
 
 
-def _decoded(sample: Sample, given: GivenEvents, profile: str = "") -> Sample:
+def _decoded(
+    sample: Sample, given: GivenEvents, context: Context | None = None
+) -> Sample:
     """Return events as a sample like another one, nothing masked.
 
     Args:
         sample: The other one.
         given: The events.
-        profile: Whose registry is asked for what the sample's schemas do not tell.
+        context: What the format needs; what the sample has if left out.
     """
     decoder = Decoder(
         sample.topic,
         sample.format,
         schema=sample.schema,
-        context=context_of(sample, given.values, profile),
+        context=context or context_of(sample),
     )
     part = decoder.part(given)
     made = replace(

@@ -211,6 +211,20 @@ def test_a_masked_sample_is_read_anew(sample):
     assert anew.rejected == ()
 
 
+def test_a_value_of_an_unknown_schema_needs_no_registry_either():
+    """It was rejected when it was tapped, and is when the sample is read anew."""
+    with recorded({7: REGISTERED["avro"]}):
+        sample = written("avro")
+        letter = DeadLetter(
+            "people", 0, 9, 0, None, b"\0\0\0\1\1x", (), "decode", "x", "unknown"
+        )
+        grown = sample.with_letters([letter])
+    less = Schema(grown.schema.fields[:2], grown.schema.name)
+    anew = grown.with_schema(less)
+    assert [one.code for one in anew.rejected] == ["unknown-schema-id"]
+    assert anew.frame.height == 2
+
+
 def test_a_dead_letter_of_a_newer_schema_brings_it(home):
     """The registry is asked for what a sample does not know, and asked no more then."""
     one = written("avro").only([0])
