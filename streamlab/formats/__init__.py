@@ -10,7 +10,7 @@ neighbours pass.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -18,7 +18,7 @@ import polars as pl
 
 from streamlab import registry
 from streamlab.contracts import Schema
-from streamlab.errors import MissingExtra, UnknownName
+from streamlab.errors import MissingExtra, UnknownName, UsageError
 
 BUILT_IN = {
     "avro": "streamlab.formats.avro:AvroFormat",
@@ -40,6 +40,22 @@ OPTIONS: Mapping[str, Sequence[str]] = {
     "csv": (CSV_SEPARATOR, CSV_NULL),
 }
 """The options of each format that has some."""
+
+
+def options_of(words: Iterable[str]) -> dict[str, str]:
+    """Return the settings of a format that words such as ``separator=;`` give.
+
+    Raises:
+        UsageError: A word is not of that form.
+    """
+    options = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            message = f"{word!r} is not an option of a format"
+            raise UsageError(message, hint="--option NAME=VALUE, in quotes")
+        options[name] = value
+    return options
 
 
 @dataclass(frozen=True, slots=True)
