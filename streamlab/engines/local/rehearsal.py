@@ -32,7 +32,7 @@ class Replayed:
     Attributes:
         output: The rows, in the order they were written.
         dead_letters: Events that could not be processed, by partition and position.
-        rows_in: Events of the sample.
+        rows_in: Events of the sample, those that do not decode included.
         seconds: How long the run took.
     """
 
