@@ -6,10 +6,22 @@ import re
 from pathlib import PurePosixPath, PureWindowsPath
 
 _SECRET_NAME = re.compile(
-    r"passw|passphrase|secret|token|credential|api_?key|private_?key|jaas",
+    r"passw|passphrase|secret|token|credential|(?:api|private|access)_?key|jaas"
+    r"|(?<![a-z])pwd(?![a-z])|^(?:proxy[-_])?authorization$",
     re.IGNORECASE,
 )
-_CREDENTIALS = re.compile(r"\w+://[^/\s:@]+:[^@\s]+@|\bpassword\s*=\s*[^\s$]")
+_PASSWORD = re.compile(
+    r"\w+://[^/\s:@]+:[^@\s]+@"
+    r"|\b(?:password|pwd)\s*=\s*[^\s$]"
+    r'|"(?:password|passwd|pwd)"\s*:\s*"[^"]',
+    re.IGNORECASE,
+)
+_SECRET_TEXT = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----"
+    r"|\bBearer\s+(?=\S*[\d._-])[\w.~+/-]{8,}"  # a word of prose is none
+    r"|\bauthorization:\s*\w+\s+\S",
+    re.IGNORECASE,
+)
 _REFERENCE = re.compile(r"\$\{(env|file):[^}]+\}")
 _PATH_PARTS = 3  # "/", "home", "name": shorter ones are separators and URL paths
 
@@ -33,8 +45,10 @@ def secret_objection(name: str, value: object) -> str:
 
     Args:
         name: What the value is called.
-        value: Anything; only texts can be secrets, and references are none.
+        value: Anything; only texts and bytes can be secrets, and references are none.
     """
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
     if not isinstance(value, str):
         return ""
     without_references = _REFERENCE.sub("", value)
@@ -42,8 +56,10 @@ def secret_objection(name: str, value: object) -> str:
         return ""
     if _SECRET_NAME.search(name):
         return "is named like a secret"
-    if _CREDENTIALS.search(without_references):
+    if _PASSWORD.search(without_references):
         return "holds a password"
+    if _SECRET_TEXT.search(without_references):
+        return "holds a secret"
     return ""
 
 

@@ -17,11 +17,6 @@ A settings file has profiles, one for each place with servers::
     [profiles.work.postgres]
     dsn = "${env:WAREHOUSE_DSN}"
 
-    [profiles.work.registry]
-    url = "https://registry.example"
-    username = "me"
-    password = "${env:REGISTRY_PASSWORD}"
-
 A value may be a reference, ``${env:NAME}`` or ``${file:PATH}``. It stays a reference
 wherever settings are shown, written or exported, and is resolved on connecting. A
 variable that the environment does not have is looked up in the file ``.env`` beside

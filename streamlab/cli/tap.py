@@ -31,6 +31,13 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--key", help="only events with this key")
     parser.add_argument("--format", default="json", help="as in a pipeline file")
+    parser.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the format; may be repeated",
+    )
     parser.add_argument("--schema", type=Path, help="schema file; else inferred")
     parser.add_argument(
         "--personal", default="", metavar="FIELD,…", help="mask these fields as well"
@@ -74,6 +81,8 @@ def offsets(text: str) -> dict[int, int]:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments that were given; the others keep the API's default."""
+    from streamlab.formats import options_of
+
     names = ("last", "since", "from_offsets", "key", "format", "profile", "unmask")
     bounds = ("max_rows", "max_bytes", "max_seconds")
     options = {
@@ -81,6 +90,7 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
         for name in (*names, *bounds)
         if getattr(arguments, name) is not None
     }
+    options["format_options"] = options_of(arguments.option)
     options["personal"] = fields(arguments.personal)
     if arguments.schema is not None:
         from streamlab.contracts import odcs

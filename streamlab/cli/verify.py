@@ -13,7 +13,6 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scripts",
         type=Path,
-        default=Path(),
         help="folder of the commands of the environment where it is installed",
     )
     parser.add_argument(
@@ -33,7 +32,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     report = arguments.report or (
         Settings.load().state_folder / "verify" / f"{package.name}.ipynb"
     )
-    scripts = "" if arguments.scripts == Path() else str(arguments.scripts.resolve())
+    scripts = str(arguments.scripts.resolve()) if arguments.scripts else ""
     print(run_report(package, report, scripts=scripts))
     print(f"the report is in {report}, and as a page beside it")
     return 0

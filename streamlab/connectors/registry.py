@@ -1,4 +1,4 @@
-"""A schema registry, reached and logged in to; its formats come later.
+"""A schema registry, reached and logged in to, to say which step fails.
 
 Plain HTTP by the standard library: one request is made, and none is ever sent on to
 another host, which would hand it the login.
@@ -22,8 +22,9 @@ from streamlab.connectors import endpoints, tls
 from streamlab.connectors.diagnosis import Finding
 from streamlab.connectors.endpoints import Endpoint
 from streamlab.connectors.tls import Trust
-from streamlab.errors import ConnectorError, Refused, SettingsError, Unavailable
-from streamlab.settings import Profile, resolved
+from streamlab.errors import ConnectorError, Refused, Unavailable
+from streamlab.registry.access import Access
+from streamlab.settings import Profile
 
 PORTS = {"http": 80, "https": 443}
 
@@ -36,52 +37,32 @@ def test(profile: Profile, home: Path) -> Finding:
         Unavailable: It does not answer.
         Refused: It does not let us in, or is no registry.
     """
-    options = {
-        name: resolved(value, base=home) for name, value in profile.registry.items()
-    }
+    access = Access.of(profile, home)
     section = f"[profiles.{profile.name}.registry]"
-    address = _address(options, section)
-    headers = {"Accept": "application/vnd.schemaregistry.v1+json", **_login(options)}
-    with _channel(address, _trust(options, home)) as channel:
+    address = urlsplit(access.url)
+    headers = {"Accept": "application/vnd.schemaregistry.v1+json", **_login(access)}
+    with _channel(address, _trust(access)) as channel:
         status = _status(address, headers, channel)
     if status == HTTPStatus.OK:
         return Finding(f"{address.scheme}://{address.netloc} answers")
     raise _refusal(status, address.netloc, section)
 
 
-def _address(options: Mapping[str, str], section: str) -> SplitResult:
-    address = urlsplit(options.get("url", ""))
-    if address.scheme not in PORTS or not address.hostname:
-        message = f"{section} does not say where the registry is"
-        raise SettingsError(message, hint='write url = "https://registry.example"')
-    if address.username or address.password:
-        message = f"{section}: the url has a login in it"
-        raise SettingsError(message, hint="write it as username and password")
-    return address
-
-
-def _login(options: Mapping[str, str]) -> dict[str, str]:
-    if "token" in options and "username" in options:
-        message = "the registry has a token and a username"
-        raise SettingsError(message, hint="leave one of the two out")
-    if "token" in options:
-        return {"Authorization": f"Bearer {options['token']}"}
-    if "username" in options:
-        pair = f"{options['username']}:{options.get('password', '')}"
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+def _login(access: Access) -> dict[str, str]:
+    if access.token:
+        return {"Authorization": f"Bearer {access.token}"}
+    if access.login:
+        pair = base64.b64encode(":".join(access.login).encode()).decode()
+        return {"Authorization": f"Basic {pair}"}
     return {}
 
 
-def _trust(options: Mapping[str, str], home: Path) -> Trust:
-    ca, certificate, key = (
-        str(home / options[name]) if name in options else ""
-        for name in ("ca", "certificate", "key")
-    )
+def _trust(access: Access) -> Trust:
     return Trust(
-        authorities=ca,
-        certificate=certificate,
-        key=key,
-        password=options.get("key_password"),
+        authorities=access.ca,
+        certificate=access.certificate,
+        key=access.key,
+        password=access.key_password,
     )
 
 

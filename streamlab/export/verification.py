@@ -32,7 +32,7 @@ class Verification:
     Attributes:
         name: Name of the package's command.
         command: The installed command that was run.
-        rows_in: Events of the sample.
+        rows_in: Events of the sample, those that do not decode included.
         rows_out: Rows it gave, equal to the expected ones.
         seconds: How long the engine ran.
         digest: What was verified: SHA-256 of the transforms, the tables, the schema

@@ -10,7 +10,7 @@ neighbours pass.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -18,7 +18,7 @@ import polars as pl
 
 from streamlab import registry
 from streamlab.contracts import Schema
-from streamlab.errors import MissingExtra, UnknownName
+from streamlab.errors import MissingExtra, UnknownName, UsageError
 
 BUILT_IN = {
     "avro": "streamlab.formats.avro:AvroFormat",
@@ -52,6 +52,22 @@ OPTIONS: Mapping[str, Sequence[str]] = {
 """The options of each format that has some."""
 
 
+def options_of(words: Iterable[str]) -> dict[str, str]:
+    """Return the settings of a format that words such as ``separator=;`` give.
+
+    Raises:
+        UsageError: A word is not of that form.
+    """
+    options = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            message = f"{word!r} is not an option of a format"
+            raise UsageError(message, hint="--option NAME=VALUE, in quotes")
+        options[name] = value
+    return options
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Where the values of a format are, and its settings.
@@ -60,11 +76,14 @@ class Context:
         topic: The topic that holds the values; empty where there is none.
         profile: Profile of the servers; empty for the default one.
         options: Settings of the format, by the names that its page lists.
+        schemas: Registered schemas that come with the values, as the registry's JSON;
+            with them no registry is asked.
     """
 
     topic: str = ""
     profile: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
+    schemas: Sequence[Mapping[str, Any]] = ()
 
     def check(self, format_name: str) -> None:
         """Refuse options that a format does not have.
@@ -147,7 +166,7 @@ def known(name: str) -> None:
 def schemas_of(format_: Format) -> tuple[Mapping[str, Any], ...]:
     """Return the registered schemas that a format has used, as JSON; most use none.
 
-    :func:`streamlab.registry.recorded.recorded` makes a registry of them again.
+    A :class:`Context` with them needs no registry.
     """
     used: Callable[[], tuple[Mapping[str, Any], ...]] = getattr(
         format_, "used_schemas", tuple

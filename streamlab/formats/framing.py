@@ -3,14 +3,13 @@
 A topic of Avro events read as JSON would be a thousand times "not JSON at character
 0". Who reads that needs to know what the values are, and what reads them.
 
-Sources: the wire format of Confluent's serialisers (a zero byte, then a schema id of
-4 bytes, most significant first),
-https://docs.confluent.io/platform/current/schema-registry/fundamentals/serdes-develop/index.html#wire-format.
-Newer serialisers can put the id into a header, ``__value_schema_id``, instead (a byte
-1 and a GUID of 16 bytes: ``schema_registry/common/serde.py`` of confluent-kafka); such
-a value has no frame and looks like what it is. The first bytes of gzip are in RFC 1952
-2.3.1, of zlib in RFC 1950 2.2, of Zstandard in RFC 8878 3.1.1, of LZ4 in its frame
-format, the marks of UTF-16 in RFC 2781 3.2.
+Sources: the wire format of Confluent's serialisers is in ``wire``, which takes any id
+where it is expected; here, where it is not, an id must be a likely one. Newer
+serialisers can put the id into a header, ``__value_schema_id``, instead (a byte 1 and a
+GUID of 16 bytes: ``schema_registry/common/serde.py`` of confluent-kafka); such a value
+has no frame and looks like what it is. The first bytes of gzip are in RFC 1952 2.3.1,
+of zlib in RFC 1950 2.2, of Zstandard in RFC 8878 3.1.1, of LZ4 in its frame format, the
+marks of UTF-16 in RFC 2781 3.2.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from streamlab.errors import DISTRIBUTION
+from streamlab.formats import wire
 
 REGISTRY_CODE = "registry-format"
 COMPRESSED_CODE = "compressed"
 UTF16_CODE = "not-utf8"
 
-HEADER_BYTES = 5
 MAX_SCHEMA_ID = 2**24 - 1
 """Registries count up from 1, or from 100,000. A larger number is most likely none:
 text behind a zero byte would be one."""
@@ -66,12 +65,12 @@ def recognised(value: bytes) -> Framing | None:
         return Framing(
             UTF16_CODE, "text in UTF-16", "text between systems is UTF-8 (RFC 8259 8.1)"
         )
-    identity = schema_id(value)
+    identity = _likely_id(value)
     if identity is not None:
         return Framing(
             REGISTRY_CODE,
             f"in the Confluent wire format (schema id {identity}), "
-            f"{_payload(value[HEADER_BYTES:])}",
+            f"{_payload(value[wire.HEADER_BYTES :])}",
             "format 'avro', 'protobuf' or 'json-schema' reads it "
             f"(pip install '{DISTRIBUTION}[registry]')",
         )
@@ -86,14 +85,6 @@ def recognised(value: bytes) -> Framing | None:
     return None
 
 
-def schema_id(value: bytes) -> int | None:
-    """Return the schema id of a value in the Confluent wire format, else None."""
-    if len(value) < HEADER_BYTES or value[0] != 0:
-        return None
-    identity = int.from_bytes(value[1:HEADER_BYTES], "big")
-    return identity if 0 < identity <= MAX_SCHEMA_ID else None
-
-
 def common(values: Iterable[bytes | None]) -> tuple[Framing, int] | None:
     """Return what most of the recognised values are, and how many those are."""
     counted: dict[str, tuple[Framing, int]] = {}
@@ -103,6 +94,14 @@ def common(values: Iterable[bytes | None]) -> tuple[Framing, int] | None:
             first, count = counted.get(found.code, (found, 0))
             counted[found.code] = (first, count + 1)
     return max(counted.values(), key=lambda each: each[1], default=None)
+
+
+def _likely_id(value: bytes) -> int | None:
+    """Return the schema id of a value in the Confluent wire format, else None."""
+    if not wire.has_header(value):
+        return None
+    identity = wire.schema_id(value)
+    return identity if 0 < identity <= MAX_SCHEMA_ID else None
 
 
 def _payload(payload: bytes) -> str:

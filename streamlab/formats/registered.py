@@ -19,6 +19,7 @@ from streamlab.errors import Refused, SchemaError
 from streamlab.formats import Context, Decoded, Rejection, wire
 from streamlab.registry import connect
 from streamlab.registry.client import Registered, Registry
+from streamlab.registry.recorded import RecordedRegistry
 from streamlab.registry.subjects import Writing
 
 KNOWN_PLANS = 256
@@ -59,7 +60,11 @@ class RegisteredFormat(ABC):
         """
         context.check(self.name)
         self.writing = Writing.of(context.topic, context.options)
-        self.registry: Registry = connect(context.profile)
+        self.registry: Registry = (
+            RecordedRegistry.of(context.schemas)
+            if context.schemas
+            else connect(context.profile)
+        )
         self._readers: dict[tuple[int, int, Schema], Decode | Incompatible] = {}
         self._writers: dict[tuple[tuple[str, pl.DataType], ...], Encode] = {}
         self._newest: Registered | None = None

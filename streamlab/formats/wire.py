@@ -25,6 +25,11 @@ def header(schema_id: int) -> bytes:
     return bytes([MAGIC]) + schema_id.to_bytes(4, "big")
 
 
+def has_header(value: bytes) -> bool:
+    """Return whether a value begins as one with a header does."""
+    return len(value) >= HEADER_BYTES and value[0] == MAGIC
+
+
 def schema_id(value: bytes) -> int:
     """Return the id in the header of a value that has one."""
     return int.from_bytes(value[1:HEADER_BYTES], "big")
@@ -46,20 +51,16 @@ class Framed:
 def framed(values: Sequence[bytes | None]) -> Framed:
     """Sort a batch by the schemas that its values were written with."""
     first = values[0][:HEADER_BYTES] if values and values[0] else b""
-    if _is_header(first) and _all_start(values, first):
+    if has_header(first) and _all_start(values, first):
         return Framed({schema_id(first): range(len(values))}, ())
     rows: dict[int, list[int]] = {}
     rejected: list[Rejection] = []
     for row, value in enumerate(values):
-        if value is not None and _is_header(value[:HEADER_BYTES]):
+        if value is not None and has_header(value):
             rows.setdefault(schema_id(value), []).append(row)
         else:
             rejected.append(_rejected(row, value))
     return Framed(dict(rows), tuple(rejected))
-
-
-def _is_header(start: bytes) -> bool:
-    return len(start) == HEADER_BYTES and start[0] == MAGIC
 
 
 def _all_start(values: Sequence[bytes | None], start: bytes) -> bool:

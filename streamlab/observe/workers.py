@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.error import HTTPError
 
 from streamlab.errors import Unavailable, UnknownName
 from streamlab.observe.status import WorkerStatus
@@ -85,6 +86,8 @@ def status(worker: Worker | str, *, state_folder: Path | None = None) -> WorkerS
         with urllib.request.urlopen(url, timeout=STATUS_TIMEOUT_S) as answer:
             told = WorkerStatus.from_json(answer.read())
     except (OSError, ValueError, TypeError) as error:
+        if isinstance(error, HTTPError):
+            error.close()  # it is the answer, too, and keeps its connection open
         message = f"worker {worker.worker} (process {worker.pid}) does not answer"
         raise Unavailable(message, hint=f"it should serve {url}") from error
     if told.pid != worker.pid:

@@ -51,6 +51,7 @@ class Input:
             topic if isinstance(topic, str) else "",
             getattr(self.source, "profile", ""),
             self.format_options,
+            getattr(self.source, "schemas", ()),
         )
 
     def __post_init__(self) -> None:

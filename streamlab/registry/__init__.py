@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from streamlab.errors import MissingExtra, SettingsError
-from streamlab.settings import Settings, resolved
+from streamlab.registry.access import Access
+from streamlab.settings import Settings
 
 if TYPE_CHECKING:
     from streamlab.registry.client import Registry
@@ -29,7 +28,7 @@ STRATEGY, AUTO, LATEST, RECORD = OPTIONS = (
 )
 """The options of the formats of a registry; see :mod:`streamlab.registry.subjects`."""
 
-_known: dict[tuple[tuple[str, str], ...], Registry] = {}
+_known: dict[Access, Registry] = {}
 _lock = threading.Lock()
 
 
@@ -58,55 +57,44 @@ def connect(profile: str = "") -> Registry:
             hint=f"add [profiles.{chosen.name}.registry] with a url to "
             "streamlab.toml, or start a local one: streamlab up registry",
         )
-    options = {
-        name: resolved(value, base=settings.home)
-        for name, value in chosen.registry.items()
-    }
-    place = tuple(sorted(options.items()))
+    access = Access.of(chosen, settings.home)
     with _lock:
-        if place not in _known:
-            _known[place] = _opened(options, settings.home, chosen.name)
-        return _known[place]
+        if access not in _known:
+            _known[access] = _opened(access)
+        return _known[access]
 
 
-def _opened(options: Mapping[str, str], home: Path, profile: str) -> Registry:
+def _opened(access: Access) -> Registry:
     from streamlab.registry.client import Registry
 
-    named, secret = options.get("username"), options.get("password")
-    if (named is None) != (secret is None) or (named and "token" in options):
-        raise SettingsError(
-            f"the registry of profile {profile!r} needs username and password "
-            "together, or a token alone"
-        )
     return Registry(
-        options["url"],
-        auth=(named, secret) if named is not None and secret is not None else None,
-        token=options.get("token", ""),
-        verify=_tls(options, home),
+        access.url, auth=access.login, token=access.token, verify=_tls(access)
     )
 
 
-def _tls(options: Mapping[str, str], home: Path) -> ssl.SSLContext | bool:
+def _tls(access: Access) -> ssl.SSLContext | bool:
     """Return how to trust the other side, and what to show to it.
 
     Raises:
         SettingsError: A file cannot be used.
     """
-    paths = {
-        name: str(home / Path(options[name]).expanduser())
-        for name in ("ca", "certificate", "key")
-        if name in options
-    }
-    if not paths:
+    named = ", ".join(
+        name for name in ("ca", "certificate", "key") if getattr(access, name)
+    )
+    if not named:
         return True
     try:
-        context = ssl.create_default_context(cafile=paths.get("ca"))
-        if "certificate" in paths:
-            context.load_cert_chain(paths["certificate"], paths.get("key"))
-    except (OSError, ssl.SSLError) as error:
-        named = ", ".join(paths)
+        context = ssl.create_default_context(cafile=access.ca or None)
+        if access.certificate:
+            # Never None: the password would be asked for at the terminal.
+            password = access.key_password or ""
+            context.load_cert_chain(
+                access.certificate, access.key or None, lambda: password
+            )
+    except (OSError, ValueError) as error:
         raise SettingsError(
             f"the registry's {named} cannot be used: {type(error).__name__}",
-            hint="they are paths of PEM files, relative to streamlab.toml",
+            hint="they are paths of PEM files, relative to streamlab.toml; a locked "
+            "key needs its key_password",
         ) from error
     return context

@@ -14,6 +14,7 @@ from streamlab.errors import SchemaError, UnknownName, UsageError, first_line
 from streamlab.formats import Context, Rejection, named, schemas_of
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA, Headers
+from streamlab.taps.codec import Rewriting, Schemas, all_schemas
 from streamlab.taps.masking import Masking, masked
 from streamlab.taps.origin import HeadersByPlace
 
@@ -128,15 +129,17 @@ class Decoder:
         self._where = where
         self.masking = masking or Masking(unmask=True)
         self._masker: Masker | None = None
+        self._writing: Rewriting | None = None
         self.schema: Schema | None = None
         if schema is not None:
             self._check(schema)
             self.schema = self.masking.marked(schema)
 
     @property
-    def schemas(self) -> tuple[Mapping[str, object], ...]:
-        """Return the registered schemas that were used so far."""
-        return schemas_of(self.format)
+    def schemas(self) -> Schemas:
+        """Return the registered schemas that were read and written with so far."""
+        used = schemas_of(self.format)
+        return all_schemas(used, self._writing.schemas if self._writing else ())
 
     def part(self, chunk: RawEvents, first: int = 0) -> Part:
         """Decode a chunk.
@@ -188,9 +191,10 @@ class Decoder:
         """Return the part as it may be kept."""
         if not self.masking.paths(schema):
             return part
-        if self._masker is None:
+        if self._masker is None or self._writing is None:
             self._masker = Masker.of_project()
-        return masked(part, schema, self.format, self._masker)
+            self._writing = Rewriting(self.format.name, self.context)
+        return masked(part, schema, self._writing, self._masker)
 
     def _fixed_schema(self, values: Sequence[bytes | None]) -> Schema:
         """Return the schema; infer it once there are values."""

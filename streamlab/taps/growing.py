@@ -13,10 +13,11 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.contracts.schema import dotted
 from streamlab.errors import UnknownName, UsageError, first_line
+from streamlab.formats import Context
 from streamlab.positions import Span, TopicPartition
 from streamlab.sinks import DeadLetter
 from streamlab.sources import Headers
-from streamlab.taps.codec import all_schemas, context_of, known_schemas
+from streamlab.taps.codec import all_schemas, context_of
 from streamlab.taps.decoding import Decoder
 from streamlab.taps.origin import BY_HAND, Origin, Place
 
@@ -69,7 +70,10 @@ def with_events(
 
 
 def with_letters(
-    sample: Sample, letters: Iterable[DeadLetter], values: Mapping[str, bytes]
+    sample: Sample,
+    letters: Iterable[DeadLetter],
+    values: Mapping[str, bytes],
+    profile: str,
 ) -> Sample:
     """Add dead letters; see :meth:`streamlab.taps.sample.Sample.with_letters`."""
     by_origin = {str(_origin(letter, sample.topic)): letter for letter in letters}
@@ -85,7 +89,8 @@ def with_letters(
         timestamps_ms=[letter.timestamp_ms for letter in found],
         headers={row: one.headers for row, one in enumerate(found) if one.headers},
     )
-    sample, added = _masked_alike(sample, _decoded(sample, given).masked())
+    context = context_of(sample, given.values, profile)
+    sample, added = _masked_alike(sample, _decoded(sample, given, context).masked())
     sample = _without(sample, {Origin.parse(name).place for name in values})
     here = {origin.place for origin in sample.origins}
     return _merged(sample, _without(added, here))
@@ -107,7 +112,8 @@ def with_values(
         offsets=range(first, first + len(values)),
         timestamps_ms=[latest] * len(values),  # type: ignore[list-item]  # of an Int64 column
     )
-    sample, added = _masked_alike(sample, _decoded(sample, given).masked())
+    made = _decoded(sample, given, context_of(sample, values))
+    sample, added = _masked_alike(sample, made.masked())
     return _merged(sample, added)
 
 
@@ -160,11 +166,12 @@ def difference(mine: Schema, other: Schema) -> str:
 
 
 def _require_alike(sample: Sample, other: Sample) -> None:
-    for what in ("topic", "format"):
+    for what in ("topic", "format", "format_options"):
         mine, theirs = getattr(sample, what), getattr(other, what)
         if mine != theirs:
-            message = f"the samples are of {what} {mine!r} and {theirs!r}"
-            raise UsageError(message, hint=f"a sample holds events of one {what}")
+            words = what.replace("_", " ")
+            message = f"the samples are of {words} {mine!r} and {theirs!r}"
+            raise UsageError(message, hint="a sample holds events of one kind")
     differs = difference(sample.schema, other.schema)
     if differs:
         message = f"the samples have different schemas: {differs}"
@@ -205,7 +212,7 @@ def _merged(sample: Sample, added: Sample) -> Sample:
         spans=_covering(sample, added),
         cut={**sample.cut, "added": count + (before if isinstance(before, int) else 0)},
         withheld=sample.withheld + added.withheld,
-        schemas=all_schemas(sample, added),
+        schemas=all_schemas(sample.schemas, added.schemas),
     )
 
 
@@ -292,15 +299,22 @@ def _chosen(frame: pl.DataFrame, rows: pl.Expr | Sequence[int]) -> set[int]:
         raise UsageError(f"the choice of events fails with {kind}") from None
 
 
-def _decoded(sample: Sample, given: GivenEvents) -> Sample:
-    """Return events as a sample like another one, nothing masked."""
-    with known_schemas(sample):
-        decoder = Decoder(
-            sample.topic,
-            sample.format,
-            schema=sample.schema,
-            context=context_of(sample),
-        )
+def _decoded(
+    sample: Sample, given: GivenEvents, context: Context | None = None
+) -> Sample:
+    """Return events as a sample like another one, nothing masked.
+
+    Args:
+        sample: The other one.
+        given: The events.
+        context: What the format needs; what the sample has if left out.
+    """
+    decoder = Decoder(
+        sample.topic,
+        sample.format,
+        schema=sample.schema,
+        context=context or context_of(sample),
+    )
     part = decoder.part(given)
     made = replace(
         sample,
@@ -312,6 +326,7 @@ def _decoded(sample: Sample, given: GivenEvents) -> Sample:
         headers=part.headers,
         masks=(),
         withheld=0,
+        schemas=all_schemas(sample.schemas, decoder.schemas),
     )
     return replace(made, spans=_covering(replace(made, spans=()), made))
 

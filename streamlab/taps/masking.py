@@ -5,8 +5,8 @@ Everything that can hold a personal value is masked or left out:
 - columns, by their paths;
 - original bytes: each value is written anew from its masked columns, so what the
   schema does not name goes;
-- keys, unless the key is the text of a column that is no personal one and is therefore
-  to be seen anyway;
+- keys, unless the key is the text of a column that is no personal one, is therefore to
+  be seen anyway, and is not that of a personal one, too;
 - headers, and values that did not decode: they cannot be masked, and go.
 """
 
@@ -22,7 +22,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.contracts.mask import Masker
 from streamlab.contracts.schema import Path, dotted
-from streamlab.formats import Format
+from streamlab.taps.codec import Rewriting
 
 if TYPE_CHECKING:
     from streamlab.taps.decoding import Part
@@ -73,7 +73,7 @@ class Masking:
 def masked(
     held: Held,
     schema: Schema,
-    form: Format,
+    writing: Rewriting,
     masker: Masker,
     done: Collection[Path] = (),
 ) -> Held:
@@ -82,7 +82,7 @@ def masked(
     Args:
         held: Part of a tap, or a sample.
         schema: Schema of the events, with personal fields.
-        form: Format of the values.
+        writing: Writes the masked values.
         masker: Has the key.
         done: What is masked already.
     """
@@ -103,7 +103,7 @@ def masked(
         places = places.with_columns(masker.binary(places["_key"]))
     if not places.is_empty():
         places = places[kept]
-    written = form.encode(frame.select(schema.dtypes.names()))
+    written = writing.encode(frame.select(schema.dtypes.names()))
     return replace(
         held,
         frame=frame,
@@ -119,17 +119,18 @@ def masked(
 def _shows(frame: pl.DataFrame, schema: Schema, hidden: Collection[Path]) -> pl.Series:
     """Return for each event whether its key is the text of a column that is not hidden.
 
+    It must not be the text of one that is hidden, too.
     Where nothing is hidden, nothing need be: then it is true of every key.
     """
     if not hidden:
         return pl.repeat(value=True, n=frame.height, eager=True)
     behind = {path[0] for path in hidden}
-    texts = [
-        pl.col(field.name).cast(pl.String).cast(pl.Binary)
-        for field in schema.fields
-        if field.name not in behind
-        and (field.dtype == pl.String or field.dtype.is_integer())
-    ]
-    same = [text.eq_missing(pl.col("_key")) for text in texts]
-    shown = pl.any_horizontal(pl.col("_key").is_null(), *same)
+    same: dict[bool, list[pl.Expr]] = {True: [pl.lit(False)], False: [pl.lit(False)]}
+    for field in schema.fields:
+        if field.dtype == pl.String or field.dtype.is_integer():
+            text = pl.col(field.name).cast(pl.String).cast(pl.Binary)
+            same[field.name in behind].append(text.eq_missing(pl.col("_key")))
+    # What equals both would tell that the one is the other.
+    told = pl.any_horizontal(same[False]) & ~pl.any_horizontal(same[True])
+    shown = pl.col("_key").is_null() | told
     return frame.select(shown.alias("shown")).to_series()

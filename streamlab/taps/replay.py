@@ -57,6 +57,16 @@ class SampleSource(Source):
             )
 
     @property
+    def topic(self) -> str:
+        """Return the topic; some formats name a subject of the registry by it."""
+        return self.sample.topic
+
+    @property
+    def schemas(self) -> Sequence[Mapping[str, object]]:
+        """Return the registered schemas of the values; no registry is asked then."""
+        return self.sample.schemas
+
+    @property
     def bounded(self) -> bool:
         """Whether it ends: with the last event."""
         return True

@@ -20,7 +20,7 @@ from streamlab.positions import Span
 from streamlab.sinks import DeadLetter
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps import growing, masking, storing
-from streamlab.taps.codec import format_of
+from streamlab.taps.codec import Rewriting, all_schemas, context_of
 from streamlab.taps.growing import Rows
 from streamlab.taps.origin import HeadersByPlace, Origin
 from streamlab.taps.replay import SampleSource
@@ -85,6 +85,7 @@ class Sample:
         schema: Schema,
         *,
         format: str = "json",  # noqa: A002 -- the word for it everywhere
+        format_options: Mapping[str, str] | None = None,
         name: str = "",
     ) -> Sample:
         """Return a sample without events, to which some can be added."""
@@ -98,6 +99,7 @@ class Sample:
             format=format,
             cut={},
             values=pl.Series("value", [], pl.Binary),
+            format_options=format_options or {},
         )
 
     @property
@@ -185,8 +187,10 @@ class Sample:
         if marked.is_masked:
             return self if schema == self.schema else marked
         done = replace(marked, masks=schema.personal)
-        form = format_of(self)
-        return masking.masked(done, schema, form, Masker.of_project(), self.masks)
+        writing = Rewriting(self.format, context_of(self))
+        masker = Masker.of_project()
+        made = masking.masked(done, schema, writing, masker, self.masks)
+        return replace(made, schemas=all_schemas(self.schemas, writing.schemas))
 
     def only(self, rows: Rows = None, *, at: Iterable[str | Origin] = ()) -> Sample:
         """Return some of the events.
@@ -225,6 +229,8 @@ class Sample:
         self,
         letters: Iterable[DeadLetter],
         values: Mapping[str, bytes] | None = None,
+        *,
+        profile: str = "",
     ) -> Sample:
         """Return the sample with the events of dead letters.
 
@@ -236,11 +242,13 @@ class Sample:
             letters: The dead letters.
             values: Origin, ``topic/partition@offset``, → corrected value. Such an
                 event does take the place of one that is here already.
+            profile: Profile whose registry is asked for schemas that the sample does
+                not have yet; empty for the default one.
 
         Raises:
             UsageError: A letter is of another topic, or a value of none of them.
         """
-        return growing.with_letters(self, letters, values or {})
+        return growing.with_letters(self, letters, values or {}, profile)
 
     def with_values(
         self, values: Sequence[bytes | None], keys: Sequence[bytes | None] = ()

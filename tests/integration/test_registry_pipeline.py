@@ -131,7 +131,8 @@ def test_a_pipeline_waits_for_its_registry(folder, registry, kafka_address, make
     registry_room._known.clear()  # a new process knows no schema
     kept = Sample.load(sample.save(folder / "sample.parquet"))
     replayed = replay(load(folder / "pipeline.toml"), kept)
-    assert (replayed.rows_in, replayed.output.height) == (100, 50)
+    assert (replayed.rows_in, replayed.output.height) == (102, 50)
+    assert replayed.dead_letters == ()  # but for the two that are known
     worker = Worker(load(folder / "pipeline.toml"))
     running = threading.Thread(target=worker.run)
     running.start()
@@ -175,3 +176,28 @@ def test_a_stop_is_obeyed_while_the_registry_is_down(
     registry.server("registry").start()
     again = Worker(load(folder / "pipeline.toml"))
     assert again.run(until_caught_up=True).counts["rows_out"] == 5
+
+
+def test_a_masked_tap_leaves_the_registry_as_it_is(
+    folder, registry, kafka_address, make_topic
+):
+    """Masked values get a schema that the sample alone has; it replays without both."""
+    topic = make_topic()
+    send(kafka_address, registry, topic, rows_of(1001, 20))
+    options = {"auto.register.schemas": "true"}
+    tapped = {"format": "avro", "format_options": options, "progress": False}
+    plain = sl.tap(topic, **tapped)
+    with SchemaRegistryClient({"url": registry.registry}) as client:
+        before = client.get_versions(f"{topic}-value")
+        masked = sl.tap(topic, personal=["id"], **tapped)
+        assert client.get_versions(f"{topic}-value") == before
+    assert plain.masked(["id"]).events.equals(masked.events)
+    assert set(masked.events["id"]).isdisjoint(plain.events["id"])
+    path = masked.save(folder / "masked.parquet")
+    odcs.save(masked.schema, folder / "schema.yaml")
+    (folder / "pipeline.toml").write_text(PIPELINE.format(source=topic, sink="none"))
+    registry.server("registry").stop()
+    registry_room._known.clear()  # a new process knows no schema
+    replayed = sl.replay(load(folder / "pipeline.toml"), Sample.load(path))
+    assert replayed.dead_letters == ()
+    assert replayed.output.height == 10

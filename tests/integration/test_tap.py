@@ -475,3 +475,14 @@ def test_the_command_masks(people, tmp_path, capsys):
     assert "1 left out: they could not be masked" in said.err
     assert main(["tap", people, "--unmask", *saved]) == 1
     assert "personal data" in capsys.readouterr().err
+
+
+def test_the_command_takes_options_of_the_format(make_topic, kafka_address, capsys):
+    """``--option`` is a setting of the format."""
+    topic = make_topic()
+    with Producer({"bootstrap.servers": kafka_address}) as producer:
+        producer.produce(topic, b"1;a,b")
+        producer.flush()
+    words = ["tap", topic, "--format", "csv", "--option", "separator=;", "--ndjson"]
+    assert main(words) == 0
+    assert capsys.readouterr().out == '{"column_1":"1","column_2":"a,b"}\n'

@@ -5,7 +5,6 @@ import time
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 import streamlab as sl
 from streamlab.connectors.parquet import scan
@@ -13,6 +12,7 @@ from streamlab.errors import Unavailable, UnknownName
 from streamlab.notebook import extension
 from streamlab.observe.lag import group_names
 from streamlab.observe.workers import status
+from tests import shells
 from tests.notebook.test_lab import DELAYED, flights
 
 pytestmark = [pytest.mark.notebook, pytest.mark.integration]
@@ -24,14 +24,13 @@ PATIENCE_S = 30
 def shell(notebooks, monkeypatch):
     """Return a shell with the extension, in a folder whose broker is the shared one."""
     monkeypatch.chdir(notebooks)
-    config = Config()
-    config.HistoryManager.enabled = False
     InteractiveShell.clear_instance()
-    made = InteractiveShell.instance(config=config)
+    made = InteractiveShell.instance(config=shells.without_history())
     extension.load(made)
     yield made
     extension.unload(made)
     InteractiveShell.clear_instance()
+    shells.ended(made)
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from streamlab.connectors.memory import MemorySink, MemoryTarget
 from streamlab.engines.local.worker import Worker
 from streamlab.pipelines import DeadLetters, Input, Pipeline
 from streamlab.sinks import DeadLetter
-from streamlab.taps.codec import known_schemas
 from streamlab.taps.sample import Sample
 from streamlab.transforms.transform import Transform
 
@@ -33,7 +32,7 @@ class Replayed:
     Attributes:
         output: The rows, in the order they were written.
         dead_letters: Events that could not be processed, by partition and position.
-        rows_in: Events of the sample.
+        rows_in: Events of the sample, those that do not decode included.
         seconds: How long the run took.
     """
 
@@ -72,13 +71,12 @@ def replay(
     """
     pipeline = what if isinstance(what, Pipeline) else _made_of(what, sample)
     target = MemoryTarget()
-    with known_schemas(sample):
-        worker = Worker(
-            replace(
-                pipeline.on(sample.replay(speed=speed)),
-                sink=MemorySink(target=target, with_dead_letters=True),
-            )
+    worker = Worker(
+        replace(
+            pipeline.on(sample.replay(speed=speed)),
+            sink=MemorySink(target=target, with_dead_letters=True),
         )
+    )
     summary = worker.run()
     letters = sorted(
         target.dead_letters(), key=lambda one: (one.partition, one.position)

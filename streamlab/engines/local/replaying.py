@@ -85,8 +85,14 @@ class Kept:
             if not letters:
                 raise UsageError("there are no such dead letters to keep")
             topic = letters[0].topic
-            into = Sample.empty(topic, stream.schema, format=stream.format)
-        return into.with_schema(stream.schema).with_letters(letters, values)
+            into = Sample.empty(
+                topic,
+                stream.schema,
+                format=stream.format,
+                format_options=stream.format_options,
+            )
+        anew = into.with_schema(stream.schema)
+        return anew.with_letters(letters, values, profile=stream.context.profile)
 
     def replay(self, letters: Sequence[DeadLetter], *, topic: str = "") -> int:
         """Send events again, as they were, and remember that.

@@ -40,9 +40,9 @@ def in_comments(text: str) -> list[str]:
     return found
 
 
-def texts(value: object) -> list[str]:
-    """Return the texts of a value, however deep."""
-    if isinstance(value, str):
+def texts(value: object) -> list[str | bytes]:
+    """Return the texts and bytes of a value, however deep."""
+    if isinstance(value, str | bytes):
         return [value]
     inside = [one for pair in _entries(value) for one in pair]
     return [text for one in inside for text in texts(one)]

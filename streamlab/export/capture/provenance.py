@@ -17,6 +17,7 @@ from types import ModuleType
 from streamlab.export.capture.bindings import Binding
 from streamlab.export.capture.imports import is_local
 from streamlab.export.capture.namespace import Namespace
+from streamlab.taps.sample import Sample
 
 _MACHINE = {
     "os.environ": "the environment",
@@ -194,6 +195,11 @@ class Provenance:
         known = self.namespace.bindings.get(name, ())
         if self.namespace.is_clouded(name):
             yield UNKNOWN
+        live = self.namespace.bound.get(name)
+        if isinstance(live, Sample) and not live.is_masked:
+            yield Origin(
+                "a sample that is not masked", name, known[-1].where if known else ""
+            )
         for binding in known:
             for value in binding.values:
                 origins = self._of(value, binding.where)
@@ -202,6 +208,9 @@ class Provenance:
                 yield from origins
             if binding.computed:
                 yield Origin("", called(binding.computed), binding.where)
+            for node in _when_defined(binding.statement):
+                found = self._of(node, binding.where)
+                yield from (one for one in found if one.source)
 
     def _of(self, node: ast.AST, where: str) -> Iterator[Origin]:
         dotted = self.dotted(node)
@@ -317,6 +326,19 @@ class Provenance:
                     if node.names[0].name == "*" and node.module == "os":
                         found |= {one: f"os.{one}" for one in ("environ", "getenv")}
         return found
+
+
+def _when_defined(statement: ast.stmt) -> Iterator[ast.AST]:
+    """Yield what a class or function computes when it is defined, and keeps."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        defaults = (*statement.args.defaults, *statement.args.kw_defaults)
+        yield from (one for one in defaults if one is not None)
+    elif isinstance(statement, ast.ClassDef):
+        for inner in statement.body:
+            if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                yield from _when_defined(inner)
+            else:
+                yield inner
 
 
 def _machine(dotted: str) -> str:

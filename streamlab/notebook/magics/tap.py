@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from streamlab.errors import UsageError, first_line
-from streamlab.formats import BUILT_IN
+from streamlab.formats import BUILT_IN, options_of
 from streamlab.notebook import panels
 from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.picking import picker
@@ -26,6 +26,7 @@ FOR_LIVE = (
     "last",
     "where",
     "format",
+    "format_options",
     "schema",
     "profile",
     "personal",
@@ -65,6 +66,12 @@ PARSER.add_argument(
     choices=sorted(BUILT_IN),
     default="json",
     help="how the values are written",
+)
+PARSER.add_argument(
+    "--option",
+    action="append",
+    metavar="NAME=VALUE",
+    help="a setting of the format, such as 'separator=;'; may be repeated",
 )
 PARSER.add_argument(
     "--schema", type=Path, metavar="FILE", help="a schema file; else inferred"
@@ -132,6 +139,8 @@ def _options(session: Session, arguments: argparse.Namespace) -> dict[str, Any]:
         options["personal"] = [name.strip() for name in names if name.strip()]
     if arguments.unmask:
         options["unmask"] = True
+    if arguments.option is not None:
+        options["format_options"] = options_of(arguments.option)
     options["format"] = arguments.format
     options["profile"] = arguments.profile or session.profile
     return options

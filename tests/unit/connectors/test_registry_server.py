@@ -117,7 +117,10 @@ def test_each_answer_has_its_sentence(url, tmp_path, path, token, kind, said):
         ({}, "does not say where"),
         ({"url": "registry.example"}, "does not say where"),
         ({"url": f"https://me:{SECRET}@registry.example"}, "has a login in it"),
-        ({"url": "https://r", "token": "a", "username": "b"}, "a token and a username"),
+        (
+            {"url": "https://r", "token": "a", "username": "b"},
+            "has a token, and a username",
+        ),
         ({"url": "https://127.0.0.1:1", "ca": "nothing.pem"}, "ca cannot be read"),
     ],
 )

@@ -1,16 +1,16 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import polars as pl
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from streamlab.contracts import Schema
 from streamlab.positions import Span, TopicPartition
 from streamlab.taps.sample import Sample
+from tests import shells
 
 Cells = Callable[..., dict[str, Any]]
 
@@ -18,17 +18,17 @@ ROWS = pl.DataFrame({"carrier": ["UA", "AA", "B6"], "arr_delay": [20, 3, 99]})
 
 
 @pytest.fixture(scope="session")
-def shell() -> InteractiveShell:
+def shell() -> Iterator[InteractiveShell]:
     """Return a real IPython shell that keeps no database of its history."""
-    config = Config()
-    config.HistoryManager.enabled = False
-    return InteractiveShell(config=config)
+    made = InteractiveShell(config=shells.without_history())
+    yield made
+    shells.ended(made)
 
 
 @pytest.fixture
 def cells(shell: InteractiveShell) -> Cells:
     """Return a function that runs cells in an empty namespace and returns it."""
-    shell.reset()
+    shells.emptied(shell)
 
     def run(*texts: str) -> dict[str, Any]:
         for text in texts:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from streamlab.notebook import extension
+from tests import shells
 
 
 @pytest.fixture
@@ -18,14 +18,14 @@ def bare_shell(tmp_path, monkeypatch) -> Iterator[Any]:
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.delenv("STREAMLAB_RENDER", raising=False)
     monkeypatch.chdir(tmp_path)
-    config = Config()
-    config.HistoryManager.enabled = False
+    config = shells.without_history()
     config.InteractiveShell.colors = "nocolor"
     InteractiveShell.clear_instance()
     shell = InteractiveShell.instance(config=config)
     yield shell
     extension.unload(shell)
     InteractiveShell.clear_instance()
+    shells.ended(shell)
 
 
 @pytest.fixture

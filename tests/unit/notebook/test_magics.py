@@ -81,6 +81,8 @@ def test_stop_all_ends_everything(shell, session, capsys):
         ("%lag 'x", "a quotation mark is not closed"),
         ("%tap x --last many", "invalid int value"),
         ("%tap x --format jsn", "invalid choice"),
+        ("%tap x --format csv --option ;", "';' is not an option of a format"),
+        ("%tap x --format csv --option 'separater=;'", "did you mean 'separator'"),
         ("%tap x --live --key k", "--key does not go with --live"),
         ("%tap x --into cases", "--into goes with --live"),
         ("%tap x --live --into 2x", "'2x' cannot name a variable"),

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -16,12 +17,12 @@ from streamlab.observe.workers import Worker, announced, status, workers
 
 
 @contextmanager
-def answering(told: WorkerStatus):
+def answering(told: WorkerStatus, code: int = HTTPStatus.OK):
     """Serve a status on loopback, and yield the port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
+            self.send_response(code)
             self.end_headers()
             self.wfile.write(told.to_json().encode())
 
@@ -103,6 +104,15 @@ def test_a_worker_that_does_not_answer_is_unavailable():
     """Nobody listens: the message names worker and process, without a traceback."""
     with pytest.raises(Unavailable, match="does not answer"):
         status(Worker("delays", "delays-1", os.getpid(), 9, 0))
+
+
+def test_a_refusal_is_no_open_connection():
+    """What answers something else is unavailable, and its connection is closed."""
+    with answering(told(os.getpid()), code=HTTPStatus.NOT_FOUND) as port:
+        worker = Worker("delays", "delays-1", os.getpid(), port, 0)
+        with pytest.raises(Unavailable, match="does not answer") as raised:
+            status(worker)
+    assert raised.value.__cause__.closed
 
 
 def test_an_unknown_pipeline_names_those_that_run(tmp_path):

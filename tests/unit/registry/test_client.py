@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 from streamlab.errors import Refused, SettingsError, Unavailable
 from streamlab.registry import client, connect
@@ -208,6 +210,36 @@ def test_a_ca_that_is_no_file_is_told(profile):
     profile(ca="nowhere.pem")
     with pytest.raises(SettingsError, match="registry's ca cannot be used"):
         connect()
+
+
+@pytest.mark.parametrize("password", ["right", "wrong", None])
+def test_an_encrypted_key_is_opened_by_its_password(profile, tmp_path, password):
+    """A wrong or missing password is an error; nobody is asked at the terminal."""
+    made = trustme.CA().issue_cert("me@example.org")
+    key = serialization.load_pem_private_key(made.private_key_pem.bytes(), None)
+    locked = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(b"right"),
+    )
+    (tmp_path / "key.pem").write_bytes(locked)
+    (tmp_path / "me.pem").write_bytes(made.cert_chain_pems[0].bytes())
+    given = {} if password is None else {"key_password": password}
+    profile(certificate="me.pem", key="key.pem", **given)
+    if password == "right":
+        connect()
+        return
+    with pytest.raises(SettingsError, match="cannot be used") as refused:
+        connect()
+    assert "key_password" in refused.value.hint
+
+
+def test_a_login_in_the_url_is_refused_and_not_told(profile):
+    """The doctor and the formats take the same settings."""
+    profile(url="https://me:S3cr3t@registry.example")
+    with pytest.raises(SettingsError, match="login in it") as refused:
+        connect()
+    assert "S3cr3t" not in str(refused.value)
 
 
 @pytest.mark.parametrize("url", ["", "registry:8081", "ftp://x", "http://"])

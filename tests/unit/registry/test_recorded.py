@@ -7,7 +7,7 @@ import pytest
 from streamlab.errors import Refused, SettingsError
 from streamlab.registry import connect
 from streamlab.registry.client import Reference, Registered
-from streamlab.registry.recorded import recorded, recorded_as
+from streamlab.registry.recorded import RecordedRegistry, recorded
 
 ITEM = Registered(1, "AVRO", '"int"', (), "shop/item", 3)
 ORDER = Registered(2, "AVRO", '"long"', (Reference("Item", "shop/item", 3),))
@@ -26,8 +26,8 @@ def test_recorded_schemas_are_found_by_id_and_by_version():
 
 def test_recorded_schemas_survive_json():
     """A sample keeps them as JSON."""
-    with recorded_as([ITEM.as_json(), ORDER.as_json()]) as registry:
-        assert registry.schema(2) == ORDER
+    registry = RecordedRegistry.of([ITEM.as_json(), ORDER.as_json()])
+    assert registry.schema(2) == ORDER
 
 
 def test_a_recorded_registry_takes_nothing():

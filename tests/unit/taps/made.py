@@ -35,6 +35,7 @@ def read(
     *,
     topic="t",
     format="json",  # noqa: A002 -- as in the API
+    format_options=None,
     **columns,
 ) -> Sample:
     """Return values as a sample, nothing masked; mappings become JSON.
@@ -50,7 +51,8 @@ def read(
     }
     listed = [json.dumps(v).encode() if isinstance(v, dict) else v for v in values]
     given = GivenEvents(listed, **{**usual, **columns})
-    return _decoded(Sample.empty(topic, schema, format=format), given)
+    empty = Sample.empty(topic, schema, format=format, format_options=format_options)
+    return _decoded(empty, given)
 
 
 def person(number: int, **changes) -> dict:

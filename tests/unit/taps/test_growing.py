@@ -251,3 +251,15 @@ def test_a_schema_without_a_personal_field_lets_no_value_through():
     assert narrow.is_masked
     assert b"PII-canary" not in b"".join([*narrow.values, *narrow.rejected_values])
     assert (narrow.events.rows(), narrow.withheld) == ([(1,)], 1)
+
+
+def test_csv_of_two_separators_is_not_mixed():
+    """Bytes that are read in two ways are no one sample; the error says so."""
+    schema = Schema((Field("a", pl.String()), Field("b", pl.String())), "rows")
+    comma = read(schema, [b"1,2"], format="csv")
+    options = {"separator": ";"}
+    semicolon = read(
+        schema, [b"1;2"], offsets=[1], format="csv", format_options=options
+    )
+    with pytest.raises(UsageError, match="separator"):
+        comma.with_events(semicolon)

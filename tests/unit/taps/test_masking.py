@@ -126,6 +126,17 @@ def test_more_can_be_masked_later():
     assert sample.masked(["email"]).frame["_key"][0] == b"123"
 
 
+def test_a_key_that_is_also_the_personal_value_is_masked():
+    """A public column that is the same by chance does not give the person away."""
+    schema = Schema.of({"id": pl.Int64(), "count": pl.Int64()})
+    events = [{"id": 1234, "count": 1234}, {"id": 5678, "count": 2}]
+    sample = read(schema, events, keys=[b"1234", b"5678"])
+    masked = sample.masked(["id"])
+    texts = [str(number).encode() for number in masked.frame["id"]]
+    assert masked.frame["_key"].to_list() == texts
+    assert masked.masked(["count"]).frame["_key"].to_list() == texts
+
+
 def test_a_sample_with_personal_data_is_not_saved():
     """It says which fields, and what to do."""
     sample = canaries()

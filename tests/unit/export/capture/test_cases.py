@@ -19,6 +19,7 @@ from streamlab.export.capture.pieces import Captured
 from streamlab.export.module import text_of
 from streamlab.export.tables import gathered
 from streamlab.transforms.application import prepare
+from tests import shells
 from tests.unit.export.capture.cases import CASES, SECRET, START, Case
 from tests.unit.export.capture.table import DOCS, GROUPS, documented, table
 
@@ -105,7 +106,7 @@ def _outcome(case: Case, shell: InteractiveShell, folder: Path) -> Outcome:
     for path, text in case.files.items():
         (beside / path).parent.mkdir(parents=True, exist_ok=True)
         (beside / path).write_text(text)
-    shell.reset()
+    shells.emptied(shell)
     shell.compile.reset_compiler_flags()  # of a case with __future__
     before, path = set(sys.modules), list(sys.path)
     sys.path.insert(0, str(beside))
