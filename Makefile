@@ -56,13 +56,19 @@ format: $(READY) ## format the code and apply ruff's safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# On copies, which are yours: playing changes nothing that git tracks.
+LAB := .streamlab/lab
 lab: $(READY) up ## start the servers, load the flights, open JupyterLab on the tutorial
 	@$(BIN)/python -m demo.load
-	@$(BIN)/jupytext --quiet --update --to ipynb notebooks/*.py
-	@$(BIN)/jupyter lab notebooks/01_delayed_flights.ipynb
+	@mkdir -p $(LAB)
+	@for source in notebooks/*.py; do \
+	  copy=$(LAB)/$$(basename $$source .py).ipynb; \
+	  test -e $$copy || $(BIN)/jupytext --quiet --to ipynb --output $$copy \
+	    --update-metadata '{"jupytext": null}' $$source; \
+	done
+	@$(BIN)/jupyter lab --notebook-dir=$(LAB) $(LAB)/01_delayed_flights.ipynb
 
-notebooks: $(READY) up ## run every tutorial and keep its outputs beside it
-	@$(BIN)/python -m demo.load
+notebooks: $(READY) ## run every tutorial on servers of its own and keep its outputs beside it
 	@$(BIN)/python -m demo.notebook notebooks/*.py
 
 bench: $(READY) ## measure throughput, memory and latency beside the bare client

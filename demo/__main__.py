@@ -21,14 +21,16 @@ import polars as pl
 import psycopg
 from confluent_kafka import Consumer, TopicPartition
 
-from demo import flights, install, load, notebook, oracle, paced, project
+from demo import flights, install, load, oracle, paced, project
 from demo.broker import Broker, wait_until
 from demo.commits import CommitWatch, Latency, positions, seen_at
 from demo.process import Measured
 from demo.report import Report
+from streamlab import headless
 
 HOME = Path(".streamlab/demo").resolve()
 SOURCE = Path("notebooks/01_delayed_flights.py")
+PARAMETERS = {"SAMPLE_EVENTS": 20_000}
 PACKAGE = Path("pipelines/delayed_flights")
 PIPELINES_OF_THE_NOTEBOOK = {"streamlab.long_haul"}
 BYSTANDER = "bystander"
@@ -157,14 +159,11 @@ class Demo:
         ]
         bystander.commit(offsets=mine, asynchronous=False)
         before = self.broker.groups()
-        output = HOME / SOURCE.with_suffix(".ipynb").name
-        try:
-            notebook.execute(SOURCE, output, folder=HOME)
-        finally:
-            if output.exists():  # as far as it came
-                notebook.to_html(output)
-            after = bystander.committed(mine, timeout=flights.SECONDS)
-            bystander.close()
+        ran = headless.run([SOURCE], PARAMETERS, output=HOME / "notebook", folder=HOME)
+        after = bystander.committed(mine, timeout=flights.SECONDS)
+        bystander.close()
+        if not ran.passed:
+            raise RuntimeError(str(ran))
         made = self.broker.groups() - before - PIPELINES_OF_THE_NOTEBOOK
         moved = any(partition.offset != BYSTANDER_AT for partition in after)
         return len(made) + moved
@@ -258,7 +257,7 @@ def main() -> int:
         report = Demo(servers, stages).run()
     report.write(HOME / "report.json")
     print(f"\n{report.table()}\n")
-    shown = [HOME / "report.json", HOME / SOURCE.with_suffix(".html").name]
+    shown = [HOME / "report.json", HOME / "notebook" / "report.html"]
     print("\n".join(f"  {os.path.relpath(path)}" for path in shown))
     for complaint in report.complaints():
         print(f"  NOT AS PROMISED: {complaint}")

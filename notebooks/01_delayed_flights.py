@@ -26,6 +26,15 @@
 # %load_ext streamlab
 
 # %% [markdown]
+# Two numbers to play with. They are the notebook's parameters: a run without a front
+# end sets them (`streamlab notebook run … -p SAMPLE_EVENTS=5000`), and is refused if
+# a value is not of the type or not in the range that stands beside it.
+
+# %% tags=["parameters"]
+SAMPLE_EVENTS: int = 20_000  # 1_000..100_000: how many events to look at
+DELAYED_MINUTES: int = 15  # 0..600: what counts as delayed; the airlines say 15
+
+# %% [markdown]
 # ## Look
 #
 # `%connect` says which servers to use: those that `streamlab up` started, unless
@@ -43,7 +52,7 @@
 # values on this topic are broken on purpose; the tap counts what it could not decode.
 
 # %%
-# %tap flights --last 20000
+# %tap flights --last {SAMPLE_EVENTS}
 
 # %%
 flights.frame.select("_partition", "_timestamp", "carrier", "dest", "arr_delay").head(5)
@@ -75,8 +84,6 @@ airline_names = pl.read_csv(data / "airlines.csv").rename({"name": "airline"})
 plane_models = pl.read_csv(data / "planes.csv", null_values="NA").select(
     "tailnum", "manufacturer", "model", built="year"
 )
-
-DELAYED_MINUTES = 15  # the airlines' own definition
 
 
 def late(minutes: pl.Expr) -> pl.Expr:
@@ -136,17 +143,29 @@ def long_haul(flights: pl.LazyFrame) -> pl.LazyFrame:
 # %%
 # %start long_haul --to topic:long_haul
 
-# %%
-# %throughput flights long_haul --pipeline long_haul
-
 # %% [markdown]
-# The numbers behind the views are plain values, for code that has to wait, as this
-# notebook does when all its cells are run at once:
+# The worker takes a second or two to start. The numbers behind the views are plain
+# values, for code that has to wait, as this notebook does when all its cells are run
+# at once:
 
 # %%
 import time
 
 
+def wait_until(done, seconds=45):
+    """Wait for something, but not forever."""
+    deadline = time.monotonic() + seconds
+    while not done() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+wait_until(lambda: sl.workers("long_haul"))
+
+# %%
+# %throughput flights long_haul --pipeline long_haul
+
+
+# %%
 def caught_up(pipeline: str) -> bool:
     """Say whether a pipeline has read everything; false while it only starts."""
     try:
@@ -156,25 +175,26 @@ def caught_up(pipeline: str) -> bool:
     return reading.total == 0 and not reading.uncommitted
 
 
-deadline = time.monotonic() + 45
-while not caught_up("long_haul") and time.monotonic() < deadline:
-    time.sleep(0.2)
+wait_until(lambda: caught_up("long_haul"))
 
 # %%
 # %lag long_haul
 
 # %% [markdown]
-# `%stop` alone lists what runs from here; with a name it ends it. What the pipeline
-# wrote is a topic like any other:
+# `%stop` alone lists what runs from here; with a name it ends it.
 
 # %%
 # %stop long_haul
 
-# %%
-# %tap long_haul --last 5 --as written
+# %% [markdown]
+# What the pipeline wrote is a topic like any other, and what a magic does, Python can
+# do too:
 
 # %%
-written.events
+written = sl.tap("long_haul")
+written.events.group_by("dest").agg(pl.len().alias("flights")).sort(
+    "flights", "dest", descending=True
+).head(5)
 
 # %% [markdown]
 # ## Ship

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from streamlab import doctor, export
+    from streamlab import doctor, export, headless
     from streamlab.connectors.console import ConsoleSink
     from streamlab.connectors.kafka.connection import connect
     from streamlab.connectors.kafka.sink import KafkaSink
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamlab.connectors.postgres.sink import PostgresSink
     from streamlab.contracts import Field, Schema
     from streamlab.engines.local import RunSummary, WorkerHandle, run, start, stop
+    from streamlab.engines.local.rehearsal import Replayed, replay
     from streamlab.errors import StreamlabError
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
@@ -48,6 +49,7 @@ _WHERE = {
     "ParquetSink": "streamlab.connectors.parquet",
     "Pipeline": "streamlab.pipelines",
     "PostgresSink": "streamlab.connectors.postgres.sink",
+    "Replayed": "streamlab.engines.local.rehearsal",
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
@@ -61,8 +63,10 @@ _WHERE = {
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
+    "headless": "streamlab.headless",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
+    "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
@@ -87,6 +91,7 @@ __all__ = [
     "ParquetSink",
     "Pipeline",
     "PostgresSink",
+    "Replayed",
     "RunSummary",
     "Sample",
     "Schema",
@@ -100,8 +105,10 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "headless",
     "lag",
     "live_tap",
+    "replay",
     "run",
     "start",
     "stop",

@@ -8,6 +8,7 @@
     │   ├── SchemaError          a schema file, or a frame that does not fit one
     │   ├── PipelineError        pipeline.toml, or a plan that cannot run
     │   ├── TransformError       the user's function failed, or broke its promise
+    │   ├── WrongParameters      values that a notebook does not take
     │   └── ExportRefused        something that an export does not carry
     ├── StackError               a local server did not start or died
     ├── VerificationFailed       a package does not do what its sample shows
@@ -38,7 +39,18 @@ DISTRIBUTION = "streamlab-data"
 
 
 class StreamlabError(Exception):
-    """Something went wrong in streamlab."""
+    """Something went wrong in streamlab.
+
+    Attributes:
+        message: What failed, on which value.
+        hint: What to do about it.
+        events: The events that caused it where that is known, by origin
+            (``topic/partition@offset``) or row number, never by value.
+        more_events: Whether there may be more of them.
+    """
+
+    events: Sequence[str] = ()
+    more_events: bool = False
 
     def __init__(self, message: str = "", *, hint: str = "") -> None:
         """Keep the message and the hint apart, so that views can style them."""
@@ -47,8 +59,19 @@ class StreamlabError(Exception):
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        """Return the message, and the hint on a line of its own."""
-        return f"{self.message}\nHint: {self.hint}" if self.hint else self.message
+        """Return the message, the events and the hint, each on a line of its own."""
+        return "\n".join([self.message, *self.notes])
+
+    @property
+    def notes(self) -> list[str]:
+        """Return the lines below the message: the events behind it, and the hint."""
+        lines = []
+        if self.events:
+            more = " and more" if self.more_events else ""
+            lines.append(f"Events: {', '.join(self.events)}{more}")
+        if self.hint:
+            lines.append(f"Hint: {self.hint}")
+        return lines
 
 
 class UsageError(StreamlabError):
@@ -104,6 +127,24 @@ class PipelineError(UsageError):
 
 class TransformError(UsageError):
     """A transform failed, or did not keep a promise it made."""
+
+
+class WrongParameters(UsageError):
+    """A notebook does not take the parameters that it was given."""
+
+    def __init__(self, notebook: str, problems: Sequence[str]) -> None:
+        """Name the notebook and all that is wrong, one line each.
+
+        Args:
+            notebook: What to call the notebook.
+            problems: What is wrong.
+        """
+        self.problems = tuple(problems)
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        super().__init__(
+            f"{notebook} cannot run with these parameters:\n{listed}",
+            hint="streamlab notebook parameters PATH lists what it takes",
+        )
 
 
 class ExportRefused(UsageError):

@@ -392,6 +392,15 @@ class Source(ABC):
             raise UsageError(message, hint="write a whole number")
         return int(text)
 
+    @property
+    def bounded(self) -> bool:
+        """Whether it ends: a worker on it returns when all of it was written.
+
+        A bounded source is read from its beginning each time. It keeps no position,
+        and no worker takes a run of it for the history of a pipeline.
+        """
+        return False
+
     def positions(self, pipeline: str) -> SourcePositions:
         """Return where the pipeline stands in this source, for a look from outside.
 

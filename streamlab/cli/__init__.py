@@ -21,9 +21,11 @@ COMMANDS = {
     "run": ("run", "run a pipeline until stopped"),
     "lag": ("lag", "show how far a pipeline is behind"),
     "position": ("position", "show or reset where a pipeline has read to"),
-    "dlq": ("dlq", "show or replay dead letters"),
+    "dlq": ("dlq", "show, replay or keep dead letters"),
+    "sample": ("sample", "show a saved sample, or add events to it"),
     "export": ("export", "write a transform as an installable package"),
     "verify": ("verify", "run an exported package on its sample"),
+    "notebook": ("notebook", "run notebooks without a front end, check, render them"),
 }
 """Command → module of this folder, and what it does in a few words."""
 

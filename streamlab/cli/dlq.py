@@ -1,14 +1,21 @@
-"""``streamlab dlq show|replay``: events that could not be processed."""
+"""``streamlab dlq show|replay|keep``: events that could not be processed."""
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from streamlab.cli.chosen import add_pipeline, chosen_pipeline
 from streamlab.cli.confirming import confirmed
+from streamlab.errors import UsageError
 from streamlab.sinks import DeadLetter
+
+if TYPE_CHECKING:
+    from streamlab.engines.local.replaying import Kept
+    from streamlab.taps.sample import Sample
 
 SHOWN = 20
 PREVIEW_BYTES = 60
@@ -17,12 +24,19 @@ PREVIEW_BYTES = 60
 def add(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     del name
-    parser.add_argument("action", choices=["show", "replay"])
+    parser.add_argument("action", choices=["show", "replay", "keep"])
     add_pipeline(parser)
     parser.add_argument("--code", default="", help="only this kind, such as not-json")
+    parser.add_argument("--at", default="", help="only topic/partition@offset")
     parser.add_argument("--limit", type=int, default=SHOWN, help="letters to list")
     parser.add_argument(
         "--values", action="store_true", help="show the values too, as they are"
+    )
+    parser.add_argument(
+        "--into", type=Path, metavar="FILE", help="keep: the sample to add them to"
+    )
+    parser.add_argument(
+        "--value", type=Path, metavar="FILE", help="keep: the corrected value of one"
     )
     parser.add_argument("--to", default="", help="replay into this topic instead")
     parser.add_argument(
@@ -38,9 +52,12 @@ def run(name: str, arguments: argparse.Namespace) -> int:
 
     kept = Kept.of(chosen_pipeline(arguments))
     if arguments.action == "show":
-        _show(kept.chosen(code=arguments.code, again=True), arguments)
+        _show(kept, arguments)
         return 0
-    letters = kept.chosen(code=arguments.code, again=arguments.again)
+    if arguments.action == "keep":
+        _keep(kept, arguments)
+        return 0
+    letters = kept.chosen(code=arguments.code, at=arguments.at, again=arguments.again)
     target = arguments.to or "the topics they came from"
     print(f"{len(letters)} event(s) go again into {target}")
     if not letters:
@@ -52,17 +69,75 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _show(letters: Sequence[DeadLetter], arguments: argparse.Namespace) -> None:
+def _show(kept: Kept, arguments: argparse.Namespace) -> None:
     """Print the counts by kind, then the newest letters."""
     from streamlab.engines.local.replaying import origin
 
+    letters = kept.chosen(code=arguments.code, at=arguments.at, again=True)
     print(f"{len(letters)} dead letter(s), by distinct origin")
     kinds = Counter((letter.stage, letter.code) for letter in letters)
     for (stage, code), count in kinds.most_common():
         print(f"  {count:>8}  {stage:<10} {code}")
+    withheld = bool(kept.pipeline.input.schema.personal)
     for letter in letters[-arguments.limit :]:
-        value = f"  {_preview(letter.value)}" if arguments.values else ""
-        print(f"{origin(letter)}  {letter.code}: {letter.reason}{value}")
+        value = "(withheld)" if withheld else _preview(letter.value)
+        shown = f"  {value}" if arguments.values else ""
+        print(f"{origin(letter)}  {letter.code}: {letter.reason}{shown}")
+    if withheld and arguments.values:
+        print("values are withheld: the schema has personal fields")
+
+
+def _keep(kept: Kept, arguments: argparse.Namespace) -> None:
+    """Add letters to a sample, and say what became of them."""
+    from streamlab.taps.sample import Sample
+
+    path: Path | None = arguments.into
+    if path is None:
+        message = "it is not said which sample to add them to"
+        raise UsageError(message, hint="--into FILE, such as --into cases.parquet")
+    letters = kept.chosen(code=arguments.code, at=arguments.at, again=True)
+    before = Sample.load(path) if path.exists() else None
+    after = kept.sample(letters, into=before, values=_corrected(letters, arguments))
+    after.save(path)
+    print(_kept(letters, after))
+    if before is not None and before.schema.dtypes != after.schema.dtypes:
+        print("the sample was read anew with the pipeline's schema")
+    print(f"saved to {path}: {after}")
+
+
+def _corrected(
+    letters: Sequence[DeadLetter], arguments: argparse.Namespace
+) -> dict[str, bytes]:
+    """Return the corrected value, for the one letter that it is of."""
+    from streamlab.engines.local.replaying import origin
+
+    if arguments.value is None:
+        return {}
+    if len(letters) != 1:
+        message = f"a corrected value is of one dead letter, not of {len(letters)}"
+        raise UsageError(message, hint="say of which: --at topic/partition@offset")
+    try:
+        return {origin(letters[0]): arguments.value.read_bytes()}
+    except OSError as error:
+        message = f"{arguments.value} cannot be read: {error.strerror}"
+        raise UsageError(message) from error
+
+
+def _kept(letters: Sequence[DeadLetter], sample: Sample) -> str:
+    """Say how many of the letters are events now, and how many are not."""
+    places = [(letter.partition, letter.position) for letter in letters]
+    known = [origin.place for origin in sample.origins]
+    events = set(known[: sample.frame.height])
+    rejected = set(known[sample.frame.height :])
+    figures = {
+        "decode now": sum(place in events for place in places),
+        "still do not": sum(place in rejected for place in places),
+    }
+    figures["withheld, because they cannot be masked"] = len(places) - sum(
+        figures.values()
+    )
+    told = ", ".join(f"{count} {what}" for what, count in figures.items() if count)
+    return f"{len(letters)} dead letter(s): {told or 'nothing to keep'}"
 
 
 def _preview(value: bytes | None) -> str:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from streamlab.cli.sample import fields
+
 if TYPE_CHECKING:
     from streamlab.taps.sample import Sample
 
@@ -30,6 +32,10 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--key", help="only events with this key")
     parser.add_argument("--format", default="json", help="json, string or bytes")
     parser.add_argument("--schema", type=Path, help="schema file; else inferred")
+    parser.add_argument(
+        "--personal", default="", metavar="FIELD,…", help="mask these fields as well"
+    )
+    parser.add_argument("--unmask", action="store_true", help="mask nothing")
     parser.add_argument("--rows", dest="max_rows", type=int, help="at most this many")
     parser.add_argument("--bytes", dest="max_bytes", type=int, help="read at most")
     parser.add_argument("--seconds", dest="max_seconds", type=float, help="read for")
@@ -68,13 +74,14 @@ def offsets(text: str) -> dict[int, int]:
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments that were given; the others keep the API's default."""
-    names = ("last", "since", "from_offsets", "key", "format", "profile")
+    names = ("last", "since", "from_offsets", "key", "format", "profile", "unmask")
     bounds = ("max_rows", "max_bytes", "max_seconds")
     options = {
         name: getattr(arguments, name)
         for name in (*names, *bounds)
         if getattr(arguments, name) is not None
     }
+    options["personal"] = fields(arguments.personal)
     if arguments.schema is not None:
         from streamlab.contracts import odcs
 
@@ -83,12 +90,18 @@ def _options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _summary(sample: Sample, saved: Path | None) -> str:
+    from streamlab.contracts.schema import dotted
+
     spans = ", ".join(map(str, sample.spans)) or "nothing"
     lines = [f"{sample.frame.height:,} events of {sample.topic}; read {spans}"]
     lines += [
         f"{count:,} did not decode: {code}"
         for code, count in sample.counts_by_code().items()
     ]
+    if sample.withheld:
+        lines.append(f"{sample.withheld:,} left out: they could not be masked")
+    if sample.masks:
+        lines.append(f"masked: {', '.join(map(dotted, sample.masks))}")
     if sample.cut["stopped_by"] != "end":
         lines.append(f"stopped by {sample.cut['stopped_by']}")
     if saved is not None:

@@ -35,5 +35,5 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     )
     scripts = "" if arguments.scripts == Path() else str(arguments.scripts.resolve())
     print(run_report(package, report, scripts=scripts))
-    print(f"the report is in {report}")
+    print(f"the report is in {report}, and as a page beside it")
     return 0

@@ -1,6 +1,9 @@
 """The schema part of an Open Data Contract Standard file, version 3.
 
-Read are names, types and ``required``; what else a contract says is accepted unread.
+Read are names, types, ``required`` and what is personal; what else a contract says is
+accepted unread. The standard has no key for personal data. Here a property holds some
+if it has a ``classification`` other than ``public``, or one of the tags in
+:data:`PERSONAL_TAGS`; what is inside of it is personal then, too.
 
 Source: https://bitol-io.github.io/open-data-contract-standard/v3.1.0/schema
 """
@@ -8,8 +11,9 @@ Source: https://bitol-io.github.io/open-data-contract-standard/v3.1.0/schema
 from __future__ import annotations
 
 import os
+import pathlib
 import tempfile
-from pathlib import Path
+from collections.abc import Collection
 from typing import Any
 
 import polars as pl
@@ -24,10 +28,14 @@ from streamlab.contracts.physical import (
     physical_name,
     type_named,
 )
-from streamlab.contracts.schema import Field, Schema, instantiated
+from streamlab.contracts.schema import Field, Path, Schema, instantiated
 from streamlab.errors import SchemaError, UnknownName, near_names
 
 API_VERSION = "v3.1.0"
+
+PUBLIC = "public"
+PERSONAL_TAGS = frozenset({"pii", "personal", "personal data", "sensitive"})
+"""Tags that mark a property as personal, in any case of letters."""
 
 ELEMENT_KEYS = {
     "authoritativeDefinitions",
@@ -78,7 +86,7 @@ def load(path: str | os.PathLike[str], name: str | None = None) -> Schema:
         SchemaError: The file or its schema part is wrong; it says file and line.
         UnknownName: The contract has no such schema object.
     """
-    root = read(Path(path))
+    root = read(pathlib.Path(path))
     contract = root.keys()
     _check_version(contract)
     if "schema" not in contract:
@@ -123,7 +131,9 @@ def save(schema: Schema, path: str | os.PathLike[str]) -> None:
                 "properties": [
                     {
                         "name": field.name,
-                        **_type_keys(field.dtype, field.name),
+                        **_type_keys(
+                            field.dtype, field.name, schema.personal, (field.name,)
+                        ),
                         **({"required": True} if field.required else {}),
                     }
                     for field in schema.fields
@@ -131,13 +141,13 @@ def save(schema: Schema, path: str | os.PathLike[str]) -> None:
             }
         ],
     }
-    target = Path(path)
+    target = pathlib.Path(path)
     text = yaml.safe_dump(contract, sort_keys=False, allow_unicode=True)
     with tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", dir=target.parent, prefix=target.name, delete=False
     ) as written:
         written.write(text)
-    Path(written.name).replace(target)
+    pathlib.Path(written.name).replace(target)
 
 
 def _check_version(contract: dict[str, Part]) -> None:
@@ -165,7 +175,30 @@ def _field(part: Part) -> Field:
     name = _required(part, PROPERTY_KEYS, "name")
     name = keys.get("physicalName", name)
     required = "required" in keys and keys["required"].flag()
-    return Field(name.text(), _dtype(part), required)
+    field = Field(name.text(), _dtype(part), required)
+    return field.with_personal(_personal(part))
+
+
+def _personal(part: Part) -> list[Path]:
+    """Return the ways to personal data from a property on; ``()`` is all of it."""
+    keys = part.keys(PROPERTY_KEYS)
+    if _is_personal(keys):
+        return [()]
+    if "items" in keys:
+        return _personal(keys["items"])
+    return [
+        (_field(inside).name, *path)
+        for inside in (keys["properties"].items() if "properties" in keys else ())
+        for path in _personal(inside)
+    ]
+
+
+def _is_personal(keys: dict[str, Part]) -> bool:
+    classified = keys["classification"].text() if "classification" in keys else PUBLIC
+    tags = [tag.text() for tag in keys["tags"].items()] if "tags" in keys else []
+    return classified.strip().lower() != PUBLIC or any(
+        tag.strip().lower() in PERSONAL_TAGS for tag in tags
+    )
 
 
 def _dtype(part: Part) -> pl.DataType:
@@ -225,24 +258,34 @@ def _required(part: Part, known: set[str], key: str) -> Part:
     return keys[key]
 
 
-def _type_keys(dtype: pl.DataType, path: str) -> dict[str, Any]:
-    """Return the keys that say a type."""
+def _type_keys(
+    dtype: pl.DataType, place: str, personal: Collection[Path], path: Path
+) -> dict[str, Any]:
+    """Return the keys that say a type, and what of it is personal."""
+    marks = {"tags": ["personal"]} if path in personal else {}
     if isinstance(dtype, pl.List):
-        items = _type_keys(instantiated(dtype.inner), f"{path}[]")
-        return {"logicalType": "array", "items": items}
+        # What a list is of has the list's path: it is marked once.
+        others = [other for other in personal if other != path]
+        items = _type_keys(instantiated(dtype.inner), f"{place}[]", others, path)
+        return {"logicalType": "array", "items": items, **marks}
     if isinstance(dtype, pl.Struct):
         properties = [
             {
                 "name": part.name,
-                **_type_keys(instantiated(part.dtype), f"{path}.{part.name}"),
+                **_type_keys(
+                    instantiated(part.dtype),
+                    f"{place}.{part.name}",
+                    personal,
+                    (*path, part.name),
+                ),
             }
             for part in dtype.fields
         ]
-        return {"logicalType": "object", "properties": properties}
+        return {"logicalType": "object", "properties": properties, **marks}
     try:
         physical = physical_name(dtype)
     except NotAType as error:
         raise SchemaError(
-            f"column {path!r}: {error}", hint="convert the column to another type"
+            f"column {place!r}: {error}", hint="convert the column to another type"
         ) from error
-    return {"logicalType": logical_name(dtype), "physicalType": physical}
+    return {"logicalType": logical_name(dtype), "physicalType": physical, **marks}

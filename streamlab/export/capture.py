@@ -10,236 +10,202 @@ from __future__ import annotations
 import ast
 import builtins
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from collections.abc import Sequence
+from types import FunctionType, ModuleType
 from typing import Any
 
-import polars as pl
-
-from streamlab.export import assignments, imports, literals, names, secrets
-from streamlab.export.found import Found, SourceMissing, find
+from streamlab.export import constants, frames, imports, names
+from streamlab.export.definitions import Definitions
+from streamlab.export.draft import TABLES, Draft, User
 from streamlab.export.imports import Import
-from streamlab.transforms.transform import Transform, transform
-
-TABLES = "TABLES"
-"""Name of the constant that says where the package's tables are."""
+from streamlab.export.namespace import Namespace
+from streamlab.export.objections import in_comments, objections
+from streamlab.export.pieces import Captured, Constant, Frame
+from streamlab.export.unfit import unfit
+from streamlab.export.values import Unwritable
+from streamlab.transforms.transform import Transform
 
 _OWN_NAMES = frozenset({"__name__", "__doc__", "__module__", "__qualname__"})
 _NOTEBOOK_BUILTINS = frozenset({"get_ipython", "display"})
-_FILE_READERS = ("read_", "scan_")
-
-
-@dataclass(frozen=True)
-class Constant:
-    """A global constant: its name and the text of its literal."""
-
-    name: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A function of the module.
-
-    Attributes:
-        found: The function with its source.
-        decorators: Text of the decorators that stay, without ``@``.
-        transform: The transform that it is the function of, if it is one.
-    """
-
-    found: Found
-    decorators: tuple[str, ...]
-    transform: Transform[Any, Any] | None = None
-
-    @property
-    def name(self) -> str:
-        """Return the function's name."""
-        return self.found.node.name
-
-
-@dataclass(frozen=True)
-class Captured:
-    """What a module needs to hold the transforms.
-
-    Attributes:
-        imports: In no particular order.
-        constants: In the order in which they were needed.
-        definitions: Functions; each comes after those that it uses.
-        problems: What cannot be carried, each by name and with what to do.
-    """
-
-    imports: frozenset[Import]
-    constants: tuple[Constant, ...]
-    definitions: tuple[Definition, ...]
-    problems: tuple[str, ...] = ()
+_SHELL_NAMES = frozenset({"open", "exit", "quit"})
+"""Builtins that IPython binds to variants of its own."""
 
 
 def capture(transforms: Sequence[Transform[Any, Any]]) -> Captured:
     """Follow the transforms of a pipeline to everything they need."""
     capturing = _Capturing()
-    if any(one.tables for one in transforms):
-        capturing.bound |= {TABLES: TABLES, "Path": Path}
-        capturing.imports.add(Import("pathlib", "Path", "Path"))
+    for one in transforms:
+        capturing.draft.files |= {*one.tables, *(f"{one.name}_{n}" for n in one.tables)}
     for one in transforms:
         capturing.transform(one)
-    return Captured(
-        imports=frozenset(capturing.imports),
-        constants=tuple(capturing.constants),
-        definitions=tuple(capturing.definitions),
-        problems=tuple(dict.fromkeys(capturing.problems)),
-    )
+    return capturing.draft.captured()
 
 
-@dataclass
 class _Capturing:
-    """A capture under way."""
+    """A capture under way: decides by which way each name is carried."""
 
-    bound: dict[str, object] = field(default_factory=lambda: {"sl": _public()})
-    imports: set[Import] = field(
-        default_factory=lambda: {Import("streamlab", "", "sl")}
-    )
-    constants: list[Constant] = field(default_factory=list)
-    definitions: list[Definition] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
+    def __init__(self) -> None:
+        self.draft = self._draft = Draft(self._global)
+        self._definitions = Definitions(self._draft)
 
     def transform(self, one: Transform[Any, Any]) -> None:
         """Capture a transform."""
-        if self._is_new(one.name, one, one.name):
-            self._function(one.function, one.name, one)
-
-    def _function(
-        self,
-        function: Callable[..., Any],
-        name: str,
-        owner: Transform[Any, Any] | None = None,
-    ) -> None:
-        try:
-            found = find(function)
-        except SourceMissing as error:
-            self.problems.append(f"{name}: {error}")
-            return
-        kept = [
-            decorator
-            for decorator in found.node.decorator_list
-            if not _is_transform_decorator(decorator, found)
-        ]
-        self._check_shape(found, name)
-        exported = [*kept, found.node.args, *found.node.body]
-        self.problems += [f"{name}: {text}" for text in _objections(exported)]
-        for needed in names.needed(found, kept):
-            self._global(needed, found)
-        decorators = tuple(found.segment(decorator) for decorator in kept)
-        self.definitions.append(Definition(found, decorators, owner))
-
-    def _check_shape(self, found: Found, name: str) -> None:
-        """Note what is wrong with a function apart from the names it uses."""
-        if found.node.name != name:
-            self.problems.append(
-                f"{name}: another name of the function {found.node.name}; "
-                "call it by its own name"
+        if one.tables:
+            self._draft.with_tables()
+        if not one.name.isidentifier():
+            self._draft.problems.append(
+                "a transform of a lambda has no name; write it as a function with def"
             )
-        self.problems += [
-            f"{name}: uses {variable!r} of the function around it; make it a global "
-            "constant"
-            for variable in found.function.__code__.co_freevars
-        ]
-        self.problems += [
-            f"{name}: changes the global {variable!r}; a worker's epochs share nothing"
-            for variable in names.written(found)
-        ]
+            return
+        namespace = self._draft.around(
+            getattr(one.function, "__globals__", {})
+        ).namespace
+        if self._draft.is_new(one.name, one, User(one.name, "", namespace)):
+            self._definitions.function(one.function, one.name, namespace, one)
 
-    def _global(self, name: str, user: Found) -> None:
-        """Capture what a global name of a function stands for now."""
-        function = user.node.name
+    def _global(self, name: str, user: User) -> None:
+        """Capture what a global name of a definition stands for now."""
         if name in _OWN_NAMES:
             return
-        if name not in user.function.__globals__:
-            self._builtin(name, function)
+        if name not in user.namespace.bound:
+            self._builtin(name, user)
             return
-        value = user.function.__globals__[name]
-        if not self._is_new(name, value, function):
+        value = user.namespace.bound[name]
+        if name in _NOTEBOOK_BUILTINS and user.namespace.is_notebook:
+            self._builtin(name, user)
             return
-        imported = imports.import_of(name, value, assignments.texts(user))
+        if name in _SHELL_NAMES and name not in user.namespace.bindings:
+            return
+        if self._draft.is_new(name, value, user):
+            try:
+                self._new(name, value, user)
+            except RecursionError:
+                self._draft.refuse(name, user, "holds itself; make it in the function")
+
+    def _new(self, name: str, value: Any, user: User) -> None:
+        namespace = user.namespace
+        imported = imports.written_import(name, value, namespace)
+        if imported is None and not self._is_defined_here(value, namespace):
+            assigned = namespace.last(name)
+            if (
+                assigned is None
+                or assigned.assigned is None
+                or isinstance(value, ModuleType)
+            ):
+                imported = imports.made_import(name, value)
         if imported is not None:
             self._import(imported, user)
-        elif isinstance(value, Transform):
-            self._function(value.function, name, value)
-        elif _is_function(value):
-            self._function(value, name)
-        elif literals.is_literal(value):
-            self._constant(name, value, user)
-        else:
-            self.problems.append(f"{name}, used by {function}: {_unfit(value)}")
-
-    def _is_new(self, name: str, value: object, function: str) -> bool:
-        """Return whether a name is met for the first time; note a second meaning."""
-        known = self.bound.setdefault(name, value)
-        if known is not value and not (
-            literals.is_literal(value)
-            and literals.is_literal(known)
-            and literals.same(value, known)
-        ):
-            self.problems.append(
-                f"{name}, used by {function}: the name stands for two things; rename "
-                "one of them"
-            )
-        first = name not in self.seen
-        self.seen.add(name)
-        return first and known is value
-
-    def _builtin(self, name: str, function: str) -> None:
-        if name in _NOTEBOOK_BUILTINS:
-            self.problems.append(f"{name}, used by {function}: only in a notebook")
-        elif not hasattr(builtins, name):
-            self.problems.append(f"{name}, used by {function}: it is not defined")
-
-    def _import(self, imported: Import, user: Found) -> None:
-        if imported.package in imports.NOTEBOOK_ONLY:
-            self.problems.append(
-                f"{imported.alias}, used by {user.node.name}: {imported.package} is "
-                "only in a notebook"
-            )
+        elif frames.is_frame(value):
+            self._frame(name, value, user)
+        elif self._constant(name, value, user):
             return
-        self.imports.add(imported)
+        elif isinstance(value, Transform):
+            self._definitions.function(value.function, name, namespace, value)
+        elif isinstance(value, type) and self._is_defined_here(value, namespace):
+            self._definitions.class_(value, name, user)
+        elif _is_function(value):
+            self._definitions.function(value, name, namespace)
+        else:
+            made = imports.made_import(name, value)
+            if made is not None:
+                self._import(made, user)
+            else:
+                self._draft.refuse(name, user, unfit(value))
+
+    def _is_defined_here(self, value: object, namespace: Namespace) -> bool:
+        inner: Any = value
+        while hasattr(inner, "__wrapped__"):
+            inner = inner.__wrapped__
+        if isinstance(inner, FunctionType):
+            return inner.__globals__ is namespace.bound
+        own = namespace.bound.get("__name__", "")
+        return isinstance(inner, type) and inner.__module__ == own
+
+    def _builtin(self, name: str, user: User) -> None:
+        if name == "get_ipython":
+            why = "a % or ! command works only in a notebook; write it in Python"
+            self._draft.refuse(name, user, why)
+        elif name in _NOTEBOOK_BUILTINS:
+            self._draft.refuse(name, user, "works only in a notebook; take it out")
+        elif not hasattr(builtins, name):
+            self._draft.refuse(name, user, "it is not defined")
+
+    def _import(self, imported: Import, user: User) -> None:
+        if imported.package in imports.NOTEBOOK_ONLY:
+            why = f"{imported.package} works only in a notebook; take it out"
+            self._draft.refuse(imported.alias, user, why)
+            return
+        self._draft.imports.add(imported)
+        if imported.local:
+            self._draft.modules.add(imported.module)
+            inner = f"{imported.module}.{imported.member}"
+            if imported.member and imports.is_submodule(inner):
+                self._draft.modules.add(inner)
         if imported.member or imported.alias != imported.package:
             return
-        for dotted in names.submodules(user, imported.alias):
-            if imports.is_submodule(dotted):
-                self.imports.add(Import(dotted, "", imported.alias))
+        read = names.submodules(user.nodes, imported.alias)
+        read = [dotted for dotted in read if imports.is_submodule(dotted)]
+        for dotted in read:
+            if not any(other.startswith(f"{dotted}.") for other in read):
+                alias = "" if imported.local else imported.alias
+                self._draft.imports.add(Import(dotted, "", alias, imported.local))
+                if imported.local:
+                    self._draft.modules.add(dotted)
 
-    def _constant(self, name: str, value: object, user: Found) -> None:
-        objection = secrets.objection(name, value) or assignments.objection(
-            name, value, user
+    # Values
+
+    def _constant(self, name: str, value: object, user: User) -> bool:
+        """Capture a value that can be written; False if it is of no such kind."""
+        namespace = user.namespace
+        provenance = self._draft.around(namespace.bound)
+        written = constants.as_written(name, value, namespace)
+        if written is None and not constants.is_value(value):
+            return False
+        why = constants.objection(name, value) or constants.provenance_objection(
+            name, value, namespace, provenance, written
         )
-        for text in _texts(value):
-            objection = objection or secrets.objection("", text)
-        if objection:
-            self.problems.append(f"{name}, used by {user.node.name}: {objection}")
+        if why:
+            self._draft.refuse(name, user, why)
+            return True
+        where = constants.where(name, namespace)
+        inner = User(name, where, namespace)
+        try:
+            if written is not None:
+                text = written.text
+                inner = User(name, where, namespace, written.nodes)
+                self._draft.needs(name, early=written.names)
+                for one in written.names:
+                    self._global(one, inner)
+            else:
+                writer = self._draft.writer(inner, name)
+                text = f"{name} = {writer.text(value, used=len(name) + 3)}"
+        except Unwritable as error:
+            self._draft.refuse(name, user, error)
+            return True
+        for why in (*in_comments(text), *objections([ast.parse(text)])):
+            self._draft.refuse(name, user, why)
+        self._draft.add(name, Constant(name, text, value), where)
+        return True
+
+    def _frame(self, name: str, value: object, user: User) -> None:
+        namespace = user.namespace
+        provenance = self._draft.around(namespace.bound)
+        origins = [one for one in provenance.of_name(name) if one.source and one.by]
+        if origins:
+            self._draft.refuse(name, user, f"a frame with a value that {origins[0]}")
             return
-        text = assignments.written(name, value, user) or (
-            f"{name} = {literals.literal(value, used=len(name) + 3)}"
-        )
-        self.constants.append(Constant(name, text))
-
-
-def _public() -> ModuleType:
-    """Return the public module, which layers below it must not import."""
-    return sys.modules["streamlab"]
-
-
-def _is_transform_decorator(decorator: ast.expr, found: Found) -> bool:
-    """Return whether a decorator is ``sl.transform``, with or without arguments."""
-    node = decorator.func if isinstance(decorator, ast.Call) else decorator
-    value: object = None
-    if isinstance(node, ast.Name):
-        value = found.function.__globals__.get(node.id)
-    elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-        module = found.function.__globals__.get(node.value.id)
-        value = getattr(module, node.attr, None)
-    return value is transform
+        self._draft.with_tables()
+        try:
+            content = frames.content(value)
+            package = "pandas" if frames.is_pandas(value) else "polars"
+            module = self._draft.writer(user, name).reference(sys.modules[package])
+        except (frames.Unfit, Unwritable) as error:
+            self._draft.refuse(name, user, error)
+            return
+        stem = f"{name}_frame" if name in self._draft.files else name
+        read = frames.reader(value, module, f'{TABLES} / "{stem}.parquet"')
+        frame = Frame(name, f"{name} = {read}", f"{stem}.parquet", content)
+        self._draft.add(name, frame, constants.where(name, namespace))
 
 
 def _is_function(value: object) -> bool:
@@ -249,56 +215,3 @@ def _is_function(value: object) -> bool:
         and hasattr(value, "__wrapped__")
         and not isinstance(value, type)
     )
-
-
-def _unfit(value: object) -> str:
-    """Return why a value is not carried, and what to do; never the value."""
-    if isinstance(value, ModuleType):
-        return f"{value.__name__} is a local file; import the function from it instead"
-    if isinstance(value, pl.DataFrame | pl.LazyFrame):
-        return "a frame; declare it as a table: @sl.transform(tables={…})"
-    if isinstance(value, type):
-        return "a class of the notebook; put it into a module that can be installed"
-    if isinstance(value, pl.Expr):
-        return "a polars expression; write it inside of the function"
-    if isinstance(value, BuiltinFunctionType):
-        return "a method that was bound to a name; call it by its full name"
-    return f"of type {type(value).__name__}; make it inside of the function"
-
-
-def _objections(nodes: Sequence[ast.AST]) -> list[str]:
-    """Return what a function holds that must not, or cannot, leave this machine."""
-    found: list[str] = []
-    for part in (part for node in nodes for part in ast.walk(node)):
-        if isinstance(part, ast.Constant):
-            why = secrets.objection("", part.value)
-            found += [f"line {part.lineno}: a text {why}"] if why else []
-        elif isinstance(part, ast.Call) and _reads_file(part):
-            found.append(
-                f"line {part.lineno}: reads a file; declare it as a table: "
-                "@sl.transform(tables={…})"
-            )
-    return found
-
-
-def _reads_file(call: ast.Call) -> bool:
-    """Return whether a call opens a file, such as ``pl.read_csv("planes.csv")``."""
-    if isinstance(call.func, ast.Name):
-        return call.func.id == "open"
-    return (
-        isinstance(call.func, ast.Attribute)
-        and call.func.attr.startswith(_FILE_READERS)
-        and bool(call.args)
-        and isinstance(call.args[0], ast.Constant)
-    )
-
-
-def _texts(value: object) -> list[str]:
-    """Return the texts of a literal, however deep."""
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, dict):
-        return [text for pair in value.items() for one in pair for text in _texts(one)]
-    if isinstance(value, list | tuple | set):
-        return [text for one in value for text in _texts(one)]
-    return []

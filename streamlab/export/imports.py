@@ -5,12 +5,17 @@ from __future__ import annotations
 import ast
 import functools
 import importlib.metadata
+import importlib.util
+import site
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import ModuleType
 
 from streamlab.errors import DISTRIBUTION
+from streamlab.export.namespace import Namespace
 
 NOTEBOOK_ONLY = frozenset({"IPython", "ipykernel", "ipywidgets", "get_ipython"})
 
@@ -24,12 +29,14 @@ class Import:
     Attributes:
         module: The module.
         member: What is taken from it; "" imports the module itself.
-        alias: The name it is bound to.
+        alias: The name it is bound to; "" loads a module that another name reaches.
+        local: Whether the module is copied into the package.
     """
 
     module: str
     member: str
     alias: str
+    local: bool = False
 
     @property
     def package(self) -> str:
@@ -37,13 +44,28 @@ class Import:
         return self.module.partition(".")[0]
 
     @property
+    def source(self) -> tuple[str, str]:
+        """Return what stands after ``from`` and after ``import``; "" for neither."""
+        if not self.local or self.member:
+            return ("." if self.local else "") + self.module, self.member
+        above, _, last = self.module.rpartition(".")
+        if self.alias == self.package and self.alias != self.module:
+            above, last = "", self.package
+        return f".{above}", last
+
+    @property
     def statement(self) -> str:
         """Return the statement as a person would write it."""
-        if self.member:
-            tail = "" if self.alias == self.member else f" as {self.alias}"
-            return f"from {self.module} import {self.member}{tail}"
+        module, member = self.source
+        if not self.alias:
+            above, _, last = self.module.rpartition(".")
+            hidden = "_" + self.module.replace(".", "_")
+            return f"from .{above} import {last} as {hidden}  # noqa: F401"
+        if member:
+            tail = "" if self.alias == member else f" as {self.alias}"
+            return f"from {module} import {member}{tail}"
         plain = self.alias == self.package
-        return f"import {self.module}" + ("" if plain else f" as {self.alias}")
+        return f"import {module}" + ("" if plain else f" as {self.alias}")
 
     def gives(self, value: object) -> bool:
         """Return whether the statement would bind this very object."""
@@ -57,25 +79,23 @@ class Import:
         return found is value
 
 
-def import_of(name: str, value: object, texts: Iterable[str]) -> Import | None:
-    """Return the import that binds ``name`` to ``value``; None if none can.
-
-    The statement that the user wrote is preferred, if it still gives the value;
-    else one is made from what the object says of itself.
+def written_import(name: str, value: object, namespace: Namespace) -> Import | None:
+    """Return the import that the user wrote for a name, if it gives its live value.
 
     Args:
         name: The global name.
         value: What it is bound to now.
-        texts: Cells or files to look for import statements in, newest first.
+        namespace: Whose cells are searched, newest first.
     """
-    written = (statement for text in texts for statement in _statements(text))
-    for statement in written:
-        if (
-            statement.alias == name
-            and is_installed(statement.module)
-            and statement.gives(value)
-        ):
-            return statement
+    for cell in reversed(namespace.cells):
+        for statement in _statements(cell.tree, name):
+            if statement.gives(value):
+                return replace(statement, local=is_local(statement.module))
+    return None
+
+
+def made_import(name: str, value: object) -> Import | None:
+    """Return the import that a value tells of itself, if it gives it back."""
     if isinstance(value, ModuleType):
         made = Import(value.__name__, "", name)
     else:
@@ -84,18 +104,32 @@ def import_of(name: str, value: object, texts: Iterable[str]) -> Import | None:
             str(getattr(value, "__name__", "")),
             name,
         )
-    return made if is_installed(made.module) and made.gives(value) else None
+    if made.module in {"__main__", "builtins", ""} or not made.gives(value):
+        return None
+    return replace(made, local=is_local(made.module))
 
 
 def is_installed(module: str) -> bool:
     """Return whether a module comes with Python or with an installed package."""
     package = module.partition(".")[0]
-    return package in sys.stdlib_module_names or bool(distribution_of(package))
+    known = package in sys.stdlib_module_names or bool(distribution_of(package))
+    return known and not is_local(module)
+
+
+def is_local(module: str) -> bool:
+    """Return whether a module is a file of the user's, which nothing installed."""
+    package = module.partition(".")[0]
+    path = file_of(package)
+    if package == "streamlab" or path is None:
+        return False
+    return not any(path.is_relative_to(folder) for folder in _installed_folders()) and (
+        path.parent not in _editable_folders()
+    )
 
 
 def is_submodule(dotted: str) -> bool:
     """Return whether a dotted name is a module that has been imported."""
-    return dotted in sys.modules and is_installed(dotted)
+    return dotted in sys.modules
 
 
 def distribution_of(package: str) -> str:
@@ -103,7 +137,7 @@ def distribution_of(package: str) -> str:
     if package == "streamlab":  # an editable install does not list its packages
         return DISTRIBUTION
     found = _distributions().get(package)
-    return min(found) if found else ""
+    return min(found) if found else _editable(package)
 
 
 def requirement(distribution: str) -> str:
@@ -113,27 +147,65 @@ def requirement(distribution: str) -> str:
     return f"{distribution}~={major_minor}"
 
 
+def file_of(package: str) -> Path | None:
+    """Return the file of a top-level module, or the folder of a package."""
+    module = sys.modules.get(package)
+    spec = getattr(module, "__spec__", None)
+    if module is None:
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ImportError, ValueError):
+            return None
+    places = list(getattr(spec, "submodule_search_locations", None) or ())
+    path = places[0] if places else getattr(spec, "origin", None)
+    if module is not None and not path:
+        path = getattr(module, "__file__", None)
+    return Path(path).resolve() if path and Path(path).exists() else None
+
+
+@functools.cache
+def _installed_folders() -> tuple[Path, ...]:
+    """Return the folders that Python and installers write to."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    folders = [*map(sysconfig.get_path, names), *site.getsitepackages()]
+    return tuple(Path(one).resolve() for one in (*folders, site.getusersitepackages()))
+
+
+@functools.cache
+def _editable_folders() -> Mapping[Path, str]:
+    """Return folder → distribution, for those installed from where they are edited."""
+    found: dict[Path, str] = {}
+    for distribution in importlib.metadata.distributions():
+        for path in distribution.files or ():
+            if path.suffix == ".pth" and "editable" in path.name:
+                lines = path.read_text().splitlines()
+                for line in lines:
+                    if line and not line.startswith("import"):
+                        found[Path(line).resolve()] = distribution.name
+    return found
+
+
+def _editable(package: str) -> str:
+    path = file_of(package)
+    return _editable_folders().get(path.parent, "") if path is not None else ""
+
+
 @functools.cache
 def _distributions() -> Mapping[str, list[str]]:
     """Return top-level package → distributions; reading them all takes 0.1 s."""
     return importlib.metadata.packages_distributions()
 
 
-def _statements(text: str) -> list[Import]:
-    """Return the imports of a cell or file; one that is no Python has none."""
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return []
-    found: list[Import] = []
+def _statements(tree: ast.Module, name: str) -> Iterator[Import]:
+    """Yield the imports of a cell or file that may bind a name; ``*`` is one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for item in node.names:
                 alias = item.asname or item.name.partition(".")[0]
-                found.append(Import(item.name, "", alias))
+                if alias == name:
+                    yield Import(item.name, "", alias)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found += [
-                Import(node.module, item.name, item.asname or item.name)
-                for item in node.names
-            ]
-    return found
+            for item in node.names:
+                member = name if item.name == "*" else item.name
+                if (item.asname or member) == name:
+                    yield Import(node.module, member, name)

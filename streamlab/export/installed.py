@@ -37,13 +37,15 @@ def digest(module: Path) -> str:
     that is older than the folder it is compared with.
     """
     paths = [
-        module / "transform.py",
+        *sorted(module.rglob("*.py")),
         file_of(module, FILE_NAME),
         file_of(module, SCHEMA_FILE_NAME),
         *sorted((module / "tables").glob("*.parquet")),
     ]
     total = hashlib.sha256()
     for path in paths:
-        total.update(path.name.encode() + b"\0")
+        inside = path.is_relative_to(module)
+        name = path.relative_to(module).as_posix() if inside else path.name
+        total.update(name.encode() + b"\0")
         total.update(hashlib.sha256(path.read_bytes()).digest())
     return total.hexdigest()

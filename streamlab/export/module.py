@@ -1,23 +1,24 @@
 """The text of an exported module, in the form that ruff's formatter gives."""
 
 from __future__ import annotations
-import __future__
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from streamlab.export.capture import TABLES, Captured, Definition
+from streamlab.export.draft import TABLES
 from streamlab.export.imports import Import
 from streamlab.export.literals import WIDTH, literal
+from streamlab.export.pieces import Captured, Definition
 from streamlab.transforms.transform import Transform
 
 
 def text_of(
     captured: Captured, stems: Mapping[tuple[str, str], str], *, docstring: str
 ) -> str:
-    """Return the module: docstring, imports, constants, functions.
+    """Return the module: docstring, imports, constants, functions and classes.
 
     Args:
         captured: What the module holds.
@@ -25,42 +26,75 @@ def text_of(
         docstring: One line that says what the module is.
     """
     head = [f'"""{docstring}"""']
-    if any(_has_future_annotations(one) for one in captured.definitions):
+    if captured.future:
         head.append("from __future__ import annotations")
     head += _import_blocks(captured.imports)
-    constants = [constant.text for constant in captured.constants]
-    if stems:
-        constants.insert(0, f'{TABLES} = Path(__file__).parent / "tables"')
-    if constants:
-        head.append("\n".join(constants))
-    functions = [_function(one, stems) for one in captured.definitions]
-    return "\n\n\n".join(["\n\n".join(head), *functions]) + "\n"
+    parts = list(_parts(captured, stems))
+    if parts and not parts[0].defines:
+        head.append(parts.pop(0).text)
+    return "\n\n\n".join(["\n\n".join(head), *(one.text for one in parts)]) + "\n"
 
 
-def _has_future_annotations(definition: Definition) -> bool:
-    flag = __future__.annotations.compiler_flag
-    return bool(definition.found.function.__code__.co_flags & flag)
+@dataclass(frozen=True)
+class _Part:
+    """A definition, or statements that stand together."""
+
+    text: str
+    defines: bool
+
+
+def _parts(captured: Captured, stems: Mapping[tuple[str, str], str]) -> Iterator[_Part]:
+    block: list[str] = []
+    if stems or captured.frames:
+        block.append(f'{TABLES} = Path(__file__).parent / "tables"')
+    for piece in captured.pieces:
+        if not isinstance(piece, Definition):
+            block.append(piece.text)
+            continue
+        if block:
+            yield _Part("\n".join(block), defines=False)
+        block = []
+        yield _Part(_definition(piece, stems), defines=True)
+    if block:
+        yield _Part("\n".join(block), defines=False)
 
 
 def _import_blocks(imports: Iterable[Import]) -> list[str]:
-    """Return the standard library's imports and the others, each as a block."""
+    """Return the imports: the standard library's, the others, the package's own."""
     ordered = sorted(imports)
-    standard = [one for one in ordered if one.package in sys.stdlib_module_names]
-    others = [one for one in ordered if one not in standard]
-    return ["\n".join(_statements(block)) for block in (standard, others) if block]
+    local = [one for one in ordered if one.local]
+    standard = [
+        one
+        for one in ordered
+        if not one.local and one.package in sys.stdlib_module_names
+    ]
+    others = [one for one in ordered if one not in standard and not one.local]
+    blocks = [block for block in (standard, others, local) if block]
+    return ["\n".join(_statements(block)) for block in blocks]
 
 
 def _statements(block: list[Import]) -> list[str]:
     """Return a block's statements: plain imports, then those from a module."""
-    plain = [one.statement for one in block if not one.member]
+    plain = [one.statement for one in block if not one.source[1] and one.alias]
     members: list[str] = []
-    for module, group in groupby((o for o in block if o.member), lambda o: o.module):
+    rest = sorted(
+        (one for one in block if one.source[1] or not one.alias),
+        key=lambda one: (one.source[0], *_rank(one.source[1])),
+    )
+    for module, group in groupby(rest, lambda one: one.source[0]):
         taken = list(group)
-        own = [one.member for one in taken if one.alias == one.member]
+        own = [one.source[1] for one in taken if one.alias == one.source[1]]
         if own:
             members.append(_from(module, own))
-        members += [one.statement for one in taken if one.alias != one.member]
+        members += [one.statement for one in taken if one.alias != one.source[1]]
     return plain + members
+
+
+def _rank(name: str) -> tuple[int, str]:
+    """Return what names are sorted by: constants, then classes, then the others."""
+    if name.isupper() and len(name) > 1:
+        return 0, name
+    return (1 if name[:1].isupper() else 2), name
 
 
 def _from(module: str, members: list[str]) -> str:
@@ -71,12 +105,11 @@ def _from(module: str, members: list[str]) -> str:
     return f"from {module} import (\n{listed})"
 
 
-def _function(definition: Definition, stems: Mapping[tuple[str, str], str]) -> str:
-    lines = [f"@{decorator}" for decorator in definition.decorators]
+def _definition(definition: Definition, stems: Mapping[tuple[str, str], str]) -> str:
+    decorator = ""
     if definition.transform is not None:
-        lines.insert(0, _transform_decorator(definition.transform, stems))
-    body = definition.found.body.rstrip("\n")
-    return definition.found.comment + "\n".join([*lines, body])
+        decorator = _transform_decorator(definition.transform, stems) + "\n"
+    return definition.comment + decorator + definition.text
 
 
 def _transform_decorator(

@@ -12,11 +12,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from streamlab import secrets
 from streamlab.connectors import BUILT_IN
 from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
-from streamlab.export import destination, imports, secrets
-from streamlab.export.capture import Captured, capture
+from streamlab.export import destination, imports
+from streamlab.export.capture import capture
+from streamlab.export.exported import Exported
 from streamlab.export.module import text_of
+from streamlab.export.pieces import Captured
+from streamlab.export.proof import prove
 from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
@@ -36,40 +42,6 @@ MAX_SAMPLE_BYTES = 10 * 2**20
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
 
 
-@dataclass(frozen=True)
-class Exported:
-    """A package that was written.
-
-    Attributes:
-        name: Name of the pipeline and of the package's command.
-        folder: The package's folder.
-        files: Its files, relative to the folder.
-        rows_in: Events of the sample.
-        rows_out: Rows that they give.
-    """
-
-    name: str
-    folder: Path
-    files: tuple[str, ...]
-    rows_in: int
-    rows_out: int
-
-    @property
-    def pipeline_file(self) -> Path:
-        """Return the package's pipeline file."""
-        return self.folder / file.FILE_NAME
-
-    def __str__(self) -> str:
-        """Return what was written and what to do with it."""
-        listed = "\n".join(f"  {name}" for name in self.files)
-        return (
-            f"wrote {self.folder}: {self.rows_in:,} sample events give "
-            f"{self.rows_out:,} rows\n{listed}\n"
-            f"install it:  pip install --find-links dist/ {self.folder}\n"
-            f"verify it:   streamlab verify {self.folder}"
-        )
-
-
 def write(
     what: Transform[..., Any] | Pipeline,
     name: str = "",
@@ -83,8 +55,10 @@ def write(
 ) -> Exported:
     """Write a transform, or a whole pipeline, as an installable package.
 
-    The package is the same bytes each time it is written from the same objects. A
-    package that was edited by hand since is not replaced.
+    The package is run once in a fresh process before it is put in place, and must
+    give the constants and rows that the live objects give. It is the same bytes each
+    time it is written from the same objects. A package that was edited by hand since
+    is not replaced.
 
     Args:
         what: The live object: what it uses now is what the package gets.
@@ -104,15 +78,19 @@ def write(
     Raises:
         ExportRefused: It uses something that an export does not carry; the message
             lists all of it. Or the folder holds something else, or was edited.
+            Or the package does not do in a fresh process what it does here.
         UsageError: The name cannot be used, or no sink was given.
         TransformError: The transform fails on the sample.
     """
+    sample = sample.masked()  # all below sees this one only
     pipeline = _pipeline(what, name, sample, source, sink, dead_letters)
     _require_usable(pipeline.name)
     parts = _carried(pipeline, sample)
-    _require_promise(pipeline, sample)
+    in_order = _require_promise(pipeline, sample)
     prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
     expected = prepared.apply(sample.frame)
+    if not in_order:
+        expected = _sorted(expected)
     target = Path(folder) / pipeline.name
     with tempfile.TemporaryDirectory(prefix="streamlab-export-") as temporary:
         made = Path(temporary)
@@ -121,9 +99,19 @@ def write(
         sample.save(made / SAMPLE)
         expected.write_parquet(made / EXPECTED)
         _require_small(made / SAMPLE)
+        proof = prove(made, parts.captured.values, expected)
         files = destination.replaced(made, target, overwrite=overwrite)
-    rows_in, rows_out = sample.frame.height, expected.height
-    return Exported(pipeline.name, target, files, rows_in, rows_out)
+    return Exported(
+        name=pipeline.name,
+        folder=target,
+        files=files,
+        size_bytes=sum((target / name).stat().st_size for name in files),
+        topic=sample.topic,
+        rows_in=sample.frame.height,
+        rows_out=expected.height,
+        proof=proof,
+        taken=parts.captured.taken,
+    )
 
 
 @dataclass(frozen=True)
@@ -207,26 +195,36 @@ def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ExportRefused(
             f"the export of {pipeline.name} does not carry:\n{listed}",
-            hint="it carries functions, their imports, literal constants and static "
-            "tables",
+            hint="see the table of what an export carries in docs/export.md",
         )
     words = f"{sample.frame.height:,} of topic {sample.topic}"
     return _Parts(captured, files, words)
 
 
-def _require_promise(pipeline: Pipeline, sample: Sample) -> None:
+def _require_promise(pipeline: Pipeline, sample: Sample) -> bool:
     """Refuse transforms whose output depends on how a stream is cut into epochs.
+
+    Returns:
+        Whether its rows come in the same order each time.
 
     Raises:
         ExportRefused: With the verdict.
     """
     if not pipeline.transforms:
-        return
-    rows = evaluate(pipeline.transforms, sample, base=pipeline.folder).rows
+        return True
+    evaluation = evaluate(pipeline.transforms, sample, base=pipeline.folder)
+    rows = evaluation.rows
     if rows.kind == "failed":
         names = ", ".join(f"{one.name}()" for one in pipeline.transforms)
         message = f"{names} is not ready for a stream: {rows.message}"
         raise ExportRefused(message, hint="see sl.evaluate and docs/transforms.md")
+    return evaluation.order.holds
+
+
+def _sorted(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows in an order of their own, so that exports agree; of any dtype."""
+    texts_of_rows = list(map(repr, rows.iter_rows()))
+    return rows[sorted(range(rows.height), key=texts_of_rows.__getitem__)]
 
 
 def _secrets(pipeline: Pipeline) -> list[str]:
@@ -276,8 +274,12 @@ def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
     code = text_of(parts.captured, parts.tables.stems, docstring=docstring)
     contents = {path: text.encode() for path, text in texts(words).items()}
     contents[f"{module}/transform.py"] = code.encode()
+    for path, text in parts.captured.modules.items():
+        contents[f"{module}/{path}"] = text.encode()
     for stem, table in parts.tables.files.items():
         contents[f"{module}/tables/{stem}.parquet"] = table
+    for frame in parts.captured.frames:
+        contents[f"{module}/tables/{frame.file}"] = frame.content
     for path, content in contents.items():
         (made / path).parent.mkdir(parents=True, exist_ok=True)
         (made / path).write_bytes(content)
@@ -294,12 +296,11 @@ def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     if pipeline.dead_letters.topic is not None:
         kinds.add("kafka")
     extras = {BUILT_IN[kind].extra for kind in kinds}
-    if any(one.pandas for one in pipeline.transforms):
+    if "pandas" in captured.packages or any(one.pandas for one in pipeline.transforms):
         extras.add("pandas")
     others = {
-        imports.distribution_of(one.package)
-        for one in captured.imports
-        if one.package not in sys.stdlib_module_names
+        imports.distribution_of(one)
+        for one in captured.packages - sys.stdlib_module_names
     }
     return [
         _own_requirement({extra for extra in extras if extra}),

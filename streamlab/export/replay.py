@@ -1,93 +1,32 @@
-"""Replaying a sample through a pipeline: its bytes, the format, the real engine.
-
-Only the two ends are exchanged: the sample's events stand for the source, and the
-rows are kept in memory instead of being written.
-"""
+"""Replaying a package's sample: what its verification runs."""
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
-from collections import defaultdict
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
-import polars as pl
-
-from streamlab.connectors.memory import (
-    MemoryEvent,
-    MemorySink,
-    MemorySource,
-    MemoryTarget,
-    MemoryTopic,
-)
-from streamlab.engines.local.worker import Worker
-from streamlab.pipelines import DeadLetters, Pipeline
+from streamlab.engines.local import rehearsal
+from streamlab.engines.local.rehearsal import Replayed
+from streamlab.pipelines import Pipeline
 from streamlab.taps.sample import Sample
 
-
-@dataclass(frozen=True)
-class Replayed:
-    """What a pipeline made of a sample.
-
-    Attributes:
-        output: The rows, in the order they were written.
-        rows_in: Events of the sample.
-        dead_lettered: Events that could not be processed.
-        seconds: How long the run took.
-    """
-
-    output: pl.DataFrame
-    rows_in: int
-    dead_lettered: int
-    seconds: float
+__all__ = ["Replayed", "replay"]
 
 
 def replay(pipeline: Pipeline, sample: Sample) -> Replayed:
-    """Run a pipeline on a sample, in this process, until it has caught up.
+    """Run a pipeline on a sample; see :func:`streamlab.replay`.
 
-    The working directory is changed for the time of the run, so that whatever an
-    engine leaves beside its settings is gone afterwards: not for a process that does
-    anything else meanwhile.
-
-    Args:
-        pipeline: Its source, sink and dead letters are not touched.
-        sample: Real events with their bytes.
-
-    Raises:
-        StreamlabError: The pipeline cannot run.
+    Values that the sample has as rejected are expected to be dead letters: those that
+    are, with the code that they have in the sample, are left out of ``dead_letters``.
     """
-    target = MemoryTarget()
-    with (
-        tempfile.TemporaryDirectory(prefix="streamlab-verify-") as folder,
-        contextlib.chdir(folder),
-    ):
-        stream = replace(pipeline.input, source=MemorySource(topic=topic_of(sample)))
-        worker = Worker(
-            replace(
-                pipeline,
-                inputs=(stream,),
-                sink=MemorySink(target=target),
-                dead_letters=DeadLetters(file=Path(folder) / "dead.jsonl"),
-            )
-        )
-        summary = worker.run(until_caught_up=True)
-    return Replayed(
-        output=target.frame(),
-        rows_in=summary.counts["read"],
-        dead_lettered=summary.counts["dead_lettered"],
-        seconds=summary.seconds,
+    replayed = rehearsal.replay(pipeline, sample)
+    rejected = sample.origins[sample.frame.height :]
+    expected = {
+        (*origin.place, one.code)
+        for origin, one in zip(rejected, sample.rejected, strict=False)
+    }
+    letters = tuple(
+        letter
+        for letter in replayed.dead_letters
+        if (letter.partition, letter.position, letter.code) not in expected
     )
-
-
-def topic_of(sample: Sample) -> MemoryTopic:
-    """Return a topic in memory with a sample's events at their own offsets."""
-    frame = sample.frame.with_columns(_value=sample.values).sort(
-        "_partition", "_offset"
-    )
-    events: dict[int, list[MemoryEvent]] = defaultdict(list)
-    for partition, offset, timestamp_ms, key, value in frame.select(
-        "_partition", "_offset", pl.col("_timestamp").dt.epoch("ms"), "_key", "_value"
-    ).iter_rows():
-        events[partition].append(MemoryEvent(value, key, timestamp_ms, (), offset))
-    return MemoryTopic(events, name=sample.topic)
+    return replace(replayed, dead_letters=letters)

@@ -1,18 +1,22 @@
-"""The report of a verification: the package's notebook, executed by papermill."""
+"""The report of a verification: the package's notebook, run without a front end."""
 
 from __future__ import annotations
 
-import io
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from streamlab import errors
-from streamlab.errors import MissingExtra, UsageError, VerificationFailed
+from streamlab import errors, headless
+from streamlab.errors import (
+    MissingExtra,
+    StreamlabError,
+    UsageError,
+    VerificationFailed,
+)
 from streamlab.export.templates import REPORT
 from streamlab.export.verification import Package
-
-KERNEL = "python3"
-"""The kernel of the environment that papermill runs in."""
+from streamlab.headless import Failure
 
 
 def run_report(package: Path, report: Path, *, scripts: str = "") -> str:
@@ -20,7 +24,8 @@ def run_report(package: Path, report: Path, *, scripts: str = "") -> str:
 
     Args:
         package: The package's folder.
-        report: Where the executed notebook is written, also when it fails.
+        report: Where the executed notebook is written, also when it fails; the same
+            as a page lies beside it, with the suffix ``.html``.
         scripts: Folder of the console scripts; this environment's if empty.
 
     Returns:
@@ -31,41 +36,41 @@ def run_report(package: Path, report: Path, *, scripts: str = "") -> str:
         UsageError: The folder holds no package, or its command is not installed.
         VerificationFailed: What the report found.
     """
-    try:
-        import papermill
-        from papermill.exceptions import PapermillExecutionError
-        from traitlets.config import Config
-    except ModuleNotFoundError as error:
-        message = "streamlab verify"
-        raise MissingExtra(message, "verify") from error
     Package.at(package)
     report = report.resolve()
-    report.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        notebook = papermill.execute_notebook(
-            str(package / REPORT),
-            str(report),
-            parameters={"scripts": scripts} if scripts else {},
-            kernel_name=KERNEL,
-            cwd=str(package),
-            progress_bar=False,
-            config=Config({"KernelManager": {"transport": "ipc"}}),  # opens no port
-            stdout_file=io.StringIO(),
-        )
-    except PapermillExecutionError as error:
-        raise _translated(error.ename, error.evalue, report) from None
-    return _printed(notebook)
+    with tempfile.TemporaryDirectory(prefix="streamlab-verify-") as folder:
+        try:
+            ran = headless.run(
+                [package / REPORT],
+                {"scripts": scripts} if scripts else {},
+                output=folder,
+                folder=package,
+            )
+        except MissingExtra as error:
+            raise MissingExtra("streamlab verify", error.extra) from error
+        (execution,) = ran.executions
+        report.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ran.report, report.with_suffix(".html"))
+        if execution.notebook.exists():
+            shutil.copyfile(execution.notebook, report)
+        if execution.failure:
+            raise _translated(execution.failure, report)
+        return _printed(headless.read(execution.notebook))
 
 
-def _translated(name: str, text: str, report: Path) -> errors.StreamlabError:
+def _translated(failure: Failure, report: Path) -> StreamlabError:
     """Return the error of a cell as the one it was raised as in the kernel."""
-    kind = getattr(errors, name, None)
-    message, _, hint = text.partition("\nHint: ")
+    kind = getattr(errors, failure.kind, None)
     if kind is VerificationFailed or kind is UsageError:
-        return kind(message, hint=hint)
-    return VerificationFailed(
-        f"the report stopped: {name}: {message}", hint=f"see {report}"
-    )
+        error: StreamlabError = kind(failure.message, hint=failure.hint)
+    else:
+        error = VerificationFailed(
+            f"the report stopped: {failure.kind}: {failure.message}",
+            hint=f"see {report}",
+        )
+    if failure.events:
+        error.events = failure.events
+    return error
 
 
 def _printed(notebook: Any) -> str:

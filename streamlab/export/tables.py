@@ -46,7 +46,7 @@ def gathered(transforms: Sequence[Transform[Any, Any]], base: Path) -> TableFile
         for parameter, table in transform.tables.items():
             where = f"table {parameter} of {transform.name}"
             try:
-                content = _parquet(table.read(base))
+                content = parquet(table.read(base))
             except UsageError as error:
                 problems.append(f"{where}: {error.message}")
                 continue
@@ -64,7 +64,7 @@ def gathered(transforms: Sequence[Transform[Any, Any]], base: Path) -> TableFile
     return TableFiles(files, stems, tuple(problems))
 
 
-def _parquet(frame: pl.DataFrame) -> bytes:
+def parquet(frame: pl.DataFrame) -> bytes:
     """Return a frame as Parquet; the same rows give the same bytes."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", statistics=False)

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import Template
 
+from streamlab.export import deployment, report_cells
+
 REPORT = "verify.ipynb"
+REPORT_SOURCE = "verify.py"
+"""The same notebook as a py:percent script, to review and to compare."""
+
+DEPLOYED_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The image and CI have the Python that the sample was run with."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +48,17 @@ class Words:
 def texts(words: Words) -> dict[str, str]:
     """Return relative path → text, for every file that is made from a template."""
     module = words.module
+    cells = [
+        replace(cell, text=_filled(cell.text, words)) for cell in report_cells.CELLS
+    ]
     return {
         "pyproject.toml": _filled(_PYPROJECT, words),
         "README.md": _filled(_README, words),
-        REPORT: _notebook(words),
+        REPORT: report_cells.as_notebook(cells),
+        REPORT_SOURCE: report_cells.as_percent(cells),
+        deployment.IMAGE: _filled(deployment.IMAGE_TEXT, words),
+        deployment.IMAGE_IGNORES: _filled(deployment.IMAGE_IGNORES_TEXT, words),
+        deployment.WORKFLOW: _filled(deployment.WORKFLOW_TEXT, words),
         f"{module}/__init__.py": _filled(_INIT, words),
         f"{module}/worker.py": _filled(_WORKER, words),
         f"tests/test_{module}.py": _filled(_TEST, words),
@@ -62,48 +77,8 @@ def _filled(template: str, words: Words) -> str:
         plan=words.plan.strip(),
         picture=words.picture.strip(),
         sample=words.sample,
+        python=DEPLOYED_PYTHON,
     )
-
-
-def _notebook(words: Words) -> str:
-    """Return the report notebook; the ids are fixed so that exports agree."""
-    cells = [
-        _markdown("about", _filled(_NOTEBOOK_ABOUT, words)),
-        _code("parameters", _NOTEBOOK_PARAMETERS, tags=["parameters"]),
-        _code("verify", _NOTEBOOK_VERIFY),
-        _markdown("output", "The first rows that the entry point wrote:\n"),
-        _code("rows", "verification.output.head(10)\n"),
-    ]
-    notebook = {
-        "cells": cells,
-        "metadata": {
-            "kernelspec": {
-                "display_name": "Python 3 (ipykernel)",
-                "language": "python",
-                "name": "python3",
-            },
-            "language_info": {"name": "python"},
-        },
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-
-
-def _markdown(cell_id: str, text: str) -> dict[str, object]:
-    lines = text.rstrip("\n").splitlines(keepends=True)
-    return {"cell_type": "markdown", "id": cell_id, "metadata": {}, "source": lines}
-
-
-def _code(cell_id: str, text: str, tags: Sequence[str] = ()) -> dict[str, object]:
-    return {
-        "cell_type": "code",
-        "execution_count": None,
-        "id": cell_id,
-        "metadata": {"tags": list(tags)} if tags else {},
-        "outputs": [],
-        "source": text.rstrip("\n").splitlines(keepends=True),
-    }
 
 
 _PYPROJECT = """\
@@ -133,6 +108,10 @@ packages = ["$module"]
 [tool.hatch.build.targets.wheel.force-include]
 "pipeline.toml" = "$module/pipeline.toml"
 "schema.yaml" = "$module/schema.yaml"
+
+# The settings of a repository around this folder are not those of its test.
+[tool.pytest.ini_options]
+testpaths = ["tests"]
 """
 
 _INIT = '''\
@@ -140,7 +119,7 @@ _INIT = '''\
 '''
 
 _WORKER = '''\
-"""The command $name: runs pipeline.toml with the transforms of this package."""
+"""The command of this package: it runs pipeline.toml with its transforms."""
 
 from __future__ import annotations
 
@@ -172,7 +151,7 @@ PACKAGE = Path(__file__).parents[1]
 
 
 def test_the_entry_point_gives_the_expected_output() -> None:
-    """The command $name turns the sample into the expected rows."""
+    """Its command turns the sample into the expected rows."""
     verification = sl.export.verify(PACKAGE)
 
     assert verification.rows_in > 0
@@ -195,10 +174,16 @@ A streaming pipeline, exported by streamlab from a notebook.
 
 $picture
 
-- `pipeline.toml` says where events come from and where rows go. Change it here.
-- `$module/transform.py` has the transforms: $functions.
-- `schema.yaml` has the schema of the events.
-- `sample/` has real events and the rows that they must give: $sample.
+| file | is |
+|---|---|
+| `pipeline.toml` | where events come from and where rows go; change it here |
+| `$module/transform.py` | the transforms: $functions |
+| `schema.yaml` | the schema of the events |
+| `sample/` | real events and the rows that they must give: $sample |
+| `tests/` | the test that runs the installed command on the sample |
+| `verify.ipynb` | the same as a report; `verify.py` is its source, to review |
+| `Dockerfile` | the worker as an image |
+| `ci/verify.yml` | a workflow for GitHub Actions: copy it to `.github/workflows/` |
 
 ## Run it
 
@@ -208,37 +193,24 @@ $picture
     $name --until-caught-up     # until everything that is there was written
 
 Servers are named by a profile of `streamlab.toml`, found from the working directory
-upwards; no address and no password is in this package.
+upwards; no address and no password is in this package. Where no package index has
+streamlab, put its wheel into `dist/` and install with `--find-links dist/`.
+
+As an image, with the settings and a folder for what the worker leaves:
+
+    docker build --tag $project .
+    docker run --volume ./streamlab.toml:/worker/streamlab.toml:ro $project
 
 ## Check it
 
     streamlab verify .          # runs the installed command on the sample
     pip install '.[test]' && pytest
 
+Both need no server: the sample is replayed from its bytes.
+
 ## Plan
 
 ```text
 $plan
 ```
-"""
-
-_NOTEBOOK_ABOUT = """\
-# Does `$name` do what its sample shows?
-
-This report runs the **installed** command `$name` in a process of its own, on the
-events of `sample/sample.parquet` ($sample): from their bytes through the
-format, the transforms and the engine. Its output must equal
-`sample/expected.parquet`, row by row.
-"""
-
-_NOTEBOOK_PARAMETERS = """\
-package = "."  # the folder with pyproject.toml
-scripts = ""  # where the command is installed; this environment if empty
-"""
-
-_NOTEBOOK_VERIFY = """\
-import streamlab as sl
-
-verification = sl.export.verify(package, scripts=scripts)
-print(verification)
 """

@@ -90,7 +90,9 @@ class Package:
         return package
 
 
-def verify(folder: Path | str, *, scripts: Path | str = "") -> Verification:
+def verify(
+    folder: Path | str, *, scripts: Path | str = "", timeout_s: float = TIMEOUT_S
+) -> Verification:
     """Run a package's installed command on its sample and compare the output.
 
     The sample's events go as bytes through the format, the transforms and the local
@@ -100,6 +102,7 @@ def verify(folder: Path | str, *, scripts: Path | str = "") -> Verification:
         folder: The package's folder, with ``pyproject.toml`` and ``sample/``.
         scripts: Folder of the console scripts of the environment in which the
             package is installed; that of this Python if empty.
+        timeout_s: Seconds that the command may take.
 
     Returns:
         What was verified.
@@ -113,7 +116,7 @@ def verify(folder: Path | str, *, scripts: Path | str = "") -> Verification:
     command = _installed_command(package, scripts)
     with tempfile.TemporaryDirectory(prefix="streamlab-verify-") as temporary:
         path = Path(temporary) / "output.parquet"
-        told = _run(package, command, path)
+        told = _run(package, command, path, timeout_s)
         output = pl.read_parquet(path)
     if told["digest"] != installed.digest(package.module):
         message = f"the installed {package.command} is not what {folder} holds"
@@ -156,7 +159,9 @@ def _install_hint(folder: Path | str) -> str:
     return f"pip install --find-links dist/ {folder}"
 
 
-def _run(package: Package, command: Path, output: Path) -> dict[str, Any]:
+def _run(
+    package: Package, command: Path, output: Path, timeout_s: float
+) -> dict[str, Any]:
     """Run the command on the sample and return what it tells of itself."""
     arguments = ["--sample", str(package.folder / SAMPLE), "--output", str(output)]
     try:
@@ -165,11 +170,11 @@ def _run(package: Package, command: Path, output: Path) -> dict[str, Any]:
             check=False,
             capture_output=True,
             text=True,
-            timeout=TIMEOUT_S,
+            timeout=timeout_s,
             cwd=output.parent,
         )
     except subprocess.TimeoutExpired as error:
-        message = f"{package.command} did not finish its sample in {TIMEOUT_S:.0f} s"
+        message = f"{package.command} did not finish its sample in {timeout_s:g} s"
         raise VerificationFailed(message) from error
     if done.returncode != 0:
         said = "\n".join(done.stderr.strip().splitlines()[-_LAST_LINES:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import polars as pl
@@ -19,9 +20,16 @@ from streamlab.transforms.transform import Transform
 class CellWatch:
     """Compares the transforms before a cell with those after it."""
 
-    def __init__(self, session: Session) -> None:
-        """Watch the variables of a session."""
-        self._session = session
+    def __init__(
+        self, session: Session, refuse: Callable[[StreamlabError], object]
+    ) -> None:
+        """Watch the variables of a session.
+
+        Args:
+            session: Has them.
+            refuse: Makes an error the output of the cell that ran.
+        """
+        self._session, self._refuse = session, refuse
         # The objects themselves and not their ids: a freed id is given out again.
         self._before: list[Transform[Any, Any]] = []
 
@@ -40,14 +48,27 @@ class CellWatch:
         }
         for transform in new.values():
             if transform.function.__module__ == "__main__":
-                show(self._session, transform)
+                self._show(transform)
+
+    def _show(self, transform: Transform[Any, Any]) -> None:
+        try:
+            show(self._session, transform)
+        except StreamlabError as error:
+            self._refuse(error)
 
 
 def show(session: Session, transform: Transform[Any, Any]) -> None:
-    """Evaluate a transform and display the result, or why there is none."""
+    """Evaluate a transform and display the result, or why there is none.
+
+    Raises:
+        StreamlabError: The function fails, and no person is there to see it: a run
+            without a front end must not pass then.
+    """
     try:
         evaluation = evaluated(session, transform)
     except StreamlabError as error:
+        if not session.live():
+            raise
         failed = failures.lines(error)
         html = markup.card(
             f"{transform.name}() cannot be evaluated",

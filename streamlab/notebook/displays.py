@@ -53,7 +53,7 @@ def table(session: Session) -> dict[type, Shows]:
         ),
         Schema: _by_panel(schema_panel),
         Pipeline: (pipeline_html, lambda shown: panel.plain(pipeline_panel(shown))),
-        Exported: (told_html, told_plain),
+        Exported: (exported_html, told_plain),
         Verification: (told_html, told_plain),
         LagReading: _by_panel(lag_panel),
         WorkerStatus: _by_panel(status_panel),
@@ -119,6 +119,10 @@ def _sample_facts(sample: Sample) -> list[tuple[str, str]]:
     ]
     if sample.rejected:
         facts.append(("did not decode", markup.count(len(sample.rejected))))
+    if sample.withheld:
+        facts.append(("withheld, not to be masked", markup.count(sample.withheld)))
+    if sample.masks:
+        facts.append(("masked fields", markup.count(len(sample.masks))))
     return facts
 
 
@@ -180,13 +184,17 @@ def evaluation_plain(evaluation: Evaluation) -> str:
 
 
 def _verdict(subject: str, verdict: Verdict) -> Html:
+    return _marked(subject, verdict.kind, VERDICT_MARKS[verdict.kind], verdict.message)
+
+
+def _marked(subject: str, mark: str, css: str, message: str) -> Html:
     return markup.element(
         "div",
         markup.element("span", subject, css="sl-mark"),
-        markup.element(
-            "span", verdict.kind, css=f"sl-mark {VERDICT_MARKS[verdict.kind]}"
-        ),
-        markup.element("span", verdict.message),
+        " ",  # for where the style is not shown
+        markup.element("span", mark, css=f"sl-mark {css}"),
+        " ",
+        markup.element("span", message),
         css="sl-verdict",
     )
 
@@ -216,9 +224,9 @@ def schema_panel(schema: Schema) -> Panel:
     return Panel(
         title=f"schema {schema.name}",
         facts={"fields": str(len(schema.fields))},
-        columns=("field", "type", "required"),
+        columns=("field", "type", "marks"),
         rows=[
-            (field.name, str(field.dtype), "yes" if field.required else "")
+            (field.name, str(field.dtype), ", ".join(field.marks))
             for field in schema.fields
         ],
     )
@@ -237,6 +245,26 @@ def pipeline_panel(pipeline: Pipeline) -> Panel:
         return panels.of_plan(plan(pipeline), title=title)
     except StreamlabError as error:
         return Panel(title=f"{title} cannot run", facts={}, note=str(error))
+
+
+def exported_html(exported: Exported) -> Html:
+    """Return what was written, its proof, and what to do with it."""
+    facts = [
+        (f"events of {exported.topic} in", markup.count(exported.rows_in)),
+        ("rows out", markup.count(exported.rows_out)),
+        ("files", markup.count(len(exported.files))),
+        ("kB", markup.count(exported.size_bytes / 1000)),
+    ]
+    width = max(len(line) for _, line in exported.next_commands)
+    commands = (f"{line:<{width}}  # {what}" for what, line in exported.next_commands)
+    return markup.card(
+        f"exported {exported.name} to {exported.folder}",
+        markup.facts(facts),
+        _marked("proof", "passed", "sl-good", str(exported.proof)),
+        *([markup.note(exported.told_origin)] if exported.taken else []),
+        markup.table(("file", "is"), exported.purposes()),
+        markup.element("pre", "\n".join(commands)),
+    )
 
 
 def told_html(told: object) -> Html:

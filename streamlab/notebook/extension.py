@@ -8,7 +8,7 @@ from typing import Any
 
 from streamlab.notebook import completion, displays, rendering
 from streamlab.notebook.cells import CellWatch
-from streamlab.notebook.failures import Handler
+from streamlab.notebook.failures import Handler, publish
 from streamlab.notebook.magics import MAGICS, named
 from streamlab.notebook.session import Session
 
@@ -22,7 +22,7 @@ class Extension:
         """Prepare for a shell; nothing is changed yet."""
         self.shell = shell
         self.session = Session(shell.user_ns, live=lambda: rendering.is_live(shell))
-        self._cells = CellWatch(self.session)
+        self._cells = CellWatch(self.session, lambda error: publish(shell, error))
         self._failures = Handler(shell)
         self._matcher = completion.matcher(self.session)
         self._magics: dict[tuple[str, str], Any] = {}

@@ -9,11 +9,9 @@ from streamlab.notebook.markup import visible
 
 
 def lines(error: StreamlabError) -> list[str]:
-    """Return what is shown of an error: its kind and message, then what to do."""
-    shown = [f"{type(error).__name__}: {visible(error.message)}"]
-    if error.hint:
-        shown.append(f"Hint: {visible(error.hint)}")
-    return shown
+    """Return what is shown of an error: kind, message, its events, what to do."""
+    message = f"{type(error).__name__}: {error.message}"
+    return [visible(line) for line in (message, *error.notes)]
 
 
 class Handler:
@@ -44,8 +42,13 @@ class Handler:
     ) -> list[str]:
         if not isinstance(error, StreamlabError):
             return list(self._before[1](kind, error, trace, tb_offset=tb_offset))
-        shown = lines(error)
-        # The shell's own way to publish an error: front ends show it in the cell, and
-        # headless runs see that the cell failed.
-        shell._showtraceback(kind, error, ["\n".join(shown)])  # noqa: SLF001 -- there is no public way
-        return shown
+        return publish(shell, error)
+
+
+def publish(shell: Any, error: StreamlabError) -> list[str]:
+    """Make an error the output of the cell that runs, and return its lines."""
+    shown = lines(error)
+    # The shell's own way to publish an error: front ends show it in the cell, and
+    # headless runs see that the cell failed.
+    shell._showtraceback(type(error), error, ["\n".join(shown)])  # noqa: SLF001 -- there is no public way
+    return shown

@@ -168,15 +168,16 @@ def note(message: object) -> Html:
 
 
 def facts(pairs: Iterable[tuple[str, object]]) -> Html:
-    """Return a line of figures, each with what it is."""
-    return element(
-        "div",
-        *(
-            element("span", element("b", value), " ", label, css="sl-fact")
-            for label, value in pairs
-        ),
-        css="sl-facts",
-    )
+    """Return a line of figures, each with what it is.
+
+    A code host shows it without its style: so there are dots between them.
+    """
+    listed = [
+        element("span", element("b", value), " ", label, css="sl-fact")
+        for label, value in pairs
+    ]
+    dot = element("span", " · ", css="sl-between")
+    return element("div", Html(dot.join(listed)), css="sl-facts")
 
 
 def card(title: object, *parts: object, kind: str = "") -> Html:
@@ -243,6 +244,7 @@ STYLE = """
 .streamlab .sl-note { opacity: .7; font-size: 12px; margin: 3px 0; }
 .streamlab .sl-facts { margin: 3px 0; font-variant-numeric: tabular-nums; }
 .streamlab .sl-fact { display: inline-block; margin-right: 18px; }
+.streamlab .sl-between { display: none; }
 .streamlab .sl-fact b { font-weight: 600; font-size: 14px; }
 .streamlab .sl-scroll { overflow-x: auto; margin: 5px 0; max-width: 100%; }
 .streamlab table { border-collapse: collapse; margin: 0; border: none;

@@ -35,6 +35,7 @@ class Panel:
         rows: Values of the table.
         right: Numbers of the columns that hold figures.
         note: A line in small print.
+        picks: Name of each row, where a row can be picked.
     """
 
     title: str
@@ -46,6 +47,7 @@ class Panel:
     rows: Sequence[Sequence[object]] = ()
     right: Sequence[int] = ()
     note: str = ""
+    picks: Sequence[str] = ()
 
 
 def content(panel: Panel) -> dict[str, Any]:
@@ -64,6 +66,7 @@ def content(panel: Panel) -> dict[str, Any]:
         ],
         "right": list(panel.right),
         "note": seen(panel.note),
+        "picks": [seen(name) for name in panel.picks],
     }
 
 

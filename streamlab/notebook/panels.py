@@ -15,6 +15,7 @@ from streamlab.observe.lag import SECOND_MS, LagReading, LagWatch
 from streamlab.observe.throughput import Throughput
 from streamlab.pipelines.plan import Plan
 from streamlab.taps.live import LiveTap
+from streamlab.taps.origin import Origin
 
 MAX_LINES = 7
 MAX_PARTITIONS = 40
@@ -126,7 +127,9 @@ def of_tap(tap: LiveTap) -> Panel:
     """Return the newest events of a live tap."""
     frame = tap.frame
     panel = of_events(f"live events of {tap.topic}", frame, _tap_facts(tap, frame))
-    return _with_problem(panel, tap.error)
+    newest = frame.select("_topic", "_partition", "_offset").tail(SHOWN_EVENTS)
+    picks = [str(Origin(*place)) for place in newest.reverse().iter_rows()]
+    return _with_problem(replace(panel, picks=picks), tap.error)
 
 
 def of_preview(name: str, preview: Preview) -> Panel:

@@ -17,6 +17,7 @@ def shown(
     panel: Callable[[], Panel],
     *,
     settle_s: float,
+    picked: Callable[[str], str] | None = None,
 ) -> object:
     """Return a view of something that changes.
 
@@ -26,6 +27,7 @@ def shown(
         watched: What changes; it is stopped with the view.
         panel: Makes the panel of this moment.
         settle_s: How long a headless run lets it go on before it shows it.
+        picked: Told which row was picked; returns what to say about it.
     """
     if not session.live():
         time.sleep(settle_s)
@@ -36,5 +38,7 @@ def shown(
     widget = LiveWidget()
     view = LiveView(name, watched, panel, widget)
     widget.when_stop_is_asked(view.stop)
+    if picked is not None:
+        widget.when_a_row_is_picked(picked)
     session.add(view)
     return widget

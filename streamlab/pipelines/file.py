@@ -242,7 +242,7 @@ def _section(name: str, values: Mapping[str, Any]) -> str:
     """Return one section; tables inside of it come last, as TOML wants."""
     plain = {key: value for key, value in values.items() if not _is_table(value)}
     lines = [f"[{name}]", *(f"{key} = {_toml(key, plain[key])}" for key in plain)]
-    for key in values.keys() - plain.keys():
+    for key in (key for key in values if key not in plain):
         lines += ["", f"[{name}.{key}]"]
         lines += [f"{json.dumps(k)} = {_toml(k, v)}" for k, v in values[key].items()]
     return "\n".join([*lines, ""])

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from streamlab.errors import first_line, near_names
+from streamlab.errors import PipelineError, first_line, near_names
 from streamlab.pipelines.document import Document
 from streamlab.transforms.transform import Transform
 
@@ -39,50 +39,64 @@ def transforms_of(
     if not _are_texts(names):
         message = f"{key} must be 'module:function', or a list of them"
         raise document.error("pipeline", key, message)
+    try:
+        return named(names, folder)
+    except PipelineError as error:
+        raise document.error(
+            "pipeline", key, error.message, error.hint
+        ) from error.__cause__
+
+
+def named(names: Sequence[str], folder: Path) -> tuple[Transform[Any, Any], ...]:
+    """Return the transforms that ``module:function`` texts name, in order.
+
+    Args:
+        names: Such as ``flows:delayed``.
+        folder: Its modules can be imported; the root of the package if it is one.
+
+    Raises:
+        PipelineError: A name is malformed, cannot be imported, or is no transform.
+    """
     with _importable(folder):
         _forget({name.partition(":")[0] for name in names}, _root(folder))
-        return tuple(_transform(document, key, name, folder) for name in names)
+        return tuple(_transform(name, folder) for name in names)
 
 
-def _transform(
-    document: Document, key: str, name: str, folder: Path
-) -> Transform[Any, Any]:
+def _transform(name: str, folder: Path) -> Transform[Any, Any]:
     module_name, colon, function = name.partition(":")
     if not (colon and function and module_name):
         message = f"{name!r} does not name a transform"
-        hint = f'write the module and the function: {key} = "flows:delayed"'
-        raise document.error("pipeline", key, message, hint)
-    module = _module(document, key, module_name, folder)
+        hint = 'write the module and the function, such as "flows:delayed"'
+        raise PipelineError(message, hint=hint)
+    module = _module(module_name, folder)
     found = getattr(module, function, None)
     if isinstance(found, Transform):
         return found
     if callable(found):
         message = f"{function} in {module_name} is a plain function"
-        hint = f"write @sl.transform above def {function}"
-        raise document.error("pipeline", key, message, hint)
+        raise PipelineError(message, hint=f"write @sl.transform above def {function}")
     known = sorted(n for n, v in vars(module).items() if isinstance(v, Transform))
     message = f"the module {module_name} has no transform {function!r}"
-    raise document.error("pipeline", key, message, near_names(function, known))
+    raise PipelineError(message, hint=near_names(function, known))
 
 
-def _module(document: Document, key: str, name: str, folder: Path) -> ModuleType:
+def _module(name: str, folder: Path) -> ModuleType:
     """Import a module; a failure inside of it is told without a traceback."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             message = f"there is no module {name!r} to import the transform from"
-            hint = f"modules are searched beside the file, in {_root(folder)}"
-        else:
-            message = f"the module {name} needs {error.name!r}, which is not installed"
-            hint = ""
-        raise document.error("pipeline", key, message, hint) from error
+            hint = f"modules are searched in {_root(folder)}"
+            raise PipelineError(message, hint=hint) from error
+        message = f"the module {name} needs {error.name!r}, which is not installed"
+        raise PipelineError(message) from error
     except Exception as error:
         message = (
             f"importing {name} failed with {type(error).__name__}: "
             f"{first_line(error)} ({_place(error, _root(folder))})"
         )
-        raise document.error("pipeline", key, message) from error
+        raise PipelineError(message) from error
 
 
 def _place(error: Exception, root: Path) -> str:

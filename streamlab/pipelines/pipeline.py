@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +136,7 @@ class Pipeline:
     def input(self) -> Input:
         """Return the one stream that is read."""
         return self.inputs[0]
+
+    def on(self, source: Source) -> Pipeline:
+        """Return the same pipeline with another source: ``on(sample.replay())``."""
+        return replace(self, inputs=(replace(self.input, source=source),))

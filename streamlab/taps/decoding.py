@@ -1,21 +1,56 @@
-"""Chunks of messages to parts of a sample: filtered by key, decoded, filtered."""
+"""Raw events to parts of a sample: filtered by key, decoded, filtered, masked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 import polars as pl
 
-from streamlab.connectors.kafka.following import Chunk
 from streamlab.contracts import Schema
+from streamlab.contracts.mask import Masker
 from streamlab.errors import SchemaError, UnknownName, UsageError, first_line
 from streamlab.formats import Rejection, named
 from streamlab.positions import TopicPartition
-from streamlab.sources import METADATA
+from streamlab.sources import METADATA, Headers
+from streamlab.taps.masking import Masking, masked
+from streamlab.taps.origin import HeadersByPlace
 
 INFER_ROWS = 10_000
 """A schema that nobody gave is inferred from this many events, those read first."""
+
+
+class RawEvents(Protocol):
+    """Events as they were read, in columns; ``kafka.following.Chunk`` is one."""
+
+    @property
+    def values(self) -> Sequence[bytes | None]:
+        """Return the value of each event; None is a tombstone."""
+
+    @property
+    def keys(self) -> Sequence[bytes | None]:
+        """Return the key of each event."""
+
+    @property
+    def partitions(self) -> Sequence[int]:
+        """Return the number of each event's partition."""
+
+    @property
+    def offsets(self) -> Sequence[int]:
+        """Return the offset of each event."""
+
+    @property
+    def timestamps_ms(self) -> Sequence[int | None]:
+        """Return the timestamp of each event, ms since 1970 UTC."""
+
+    @property
+    def headers(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+
+    @property
+    def positions(self) -> Mapping[TopicPartition, int]:
+        """Return where each partition was read to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +62,22 @@ class Part:
         values: The original bytes of the frame's rows.
         rejected: Values that did not decode; ``row`` counts from the first event read.
         rejected_values: Their bytes.
+        rejected_places: Their metadata columns.
         positions: Where each partition was read to.
         events: Number of events read for it, those left out by a filter included.
+        headers: Place → headers, of the events that have any.
+        withheld: How many values did not decode and could therefore not be masked.
     """
 
     frame: pl.DataFrame
     values: pl.Series
     rejected: tuple[Rejection, ...]
     rejected_values: tuple[bytes | None, ...]
+    rejected_places: pl.DataFrame
     positions: Mapping[TopicPartition, int]
     events: int
+    headers: HeadersByPlace = field(default_factory=dict)
+    withheld: int = 0
 
     def in_order_of_time(self) -> Part:
         """Return the part with its rows by time; those of one time as they were."""
@@ -52,12 +93,20 @@ class Part:
 class Decoder:
     """Makes parts of chunks, one after another.
 
+    Attributes:
+        topic: The topic.
+        format: The format of the values.
+        schema: Schema of the events; None until it is inferred.
+        masking: What is masked.
+
     Args:
         topic: The topic, for ``_topic``.
         format: Name of the format of the values.
         schema: Schema of the events; None infers it from the first chunk that has any.
         key: Only events with this key; None for all.
-        where: Only events for which this is true; None for all.
+        where: Only events for which this is true; None for all. It sees the values
+            as they are.
+        masking: What to mask before it is kept; nothing if left out.
     """
 
     def __init__(
@@ -68,16 +117,20 @@ class Decoder:
         schema: Schema | None = None,
         key: bytes | None = None,
         where: pl.Expr | None = None,
+        masking: Masking | None = None,
     ) -> None:
-        self._topic = topic
-        self._format = named(format)
+        self.topic = topic
+        self.format = named(format)
         self._key = key
         self._where = where
-        self.schema = schema
+        self.masking = masking or Masking(unmask=True)
+        self._masker: Masker | None = None
+        self.schema: Schema | None = None
         if schema is not None:
             self._check(schema)
+            self.schema = self.masking.marked(schema)
 
-    def part(self, chunk: Chunk, first: int = 0) -> Part:
+    def part(self, chunk: RawEvents, first: int = 0) -> Part:
         """Decode a chunk.
 
         Args:
@@ -86,9 +139,10 @@ class Decoder:
 
         Raises:
             SchemaError: No schema was given and none can be inferred.
+            UnknownName: A field to mask is not in the schema.
             UsageError: The ``where`` expression does not work on the events.
         """
-        raw = _columns(chunk, self._topic)
+        raw = _columns(chunk, self.topic)
         rows: Sequence[int] | None = None
         values = chunk.values
         if self._key is not None:
@@ -96,7 +150,9 @@ class Decoder:
             values = [chunk.values[row] for row in rows]
             raw = raw[rows]
         schema = self._fixed_schema(values)
-        decoded = self._format.decode(values, schema)
+        decoded = self.format.decode(values, schema)
+        gone = [one.row for one in decoded.rejected]
+        places = raw[gone].drop("_value")
         kept = decoded.kept(len(values))
         if kept is not None:
             raw = raw[kept]
@@ -105,17 +161,28 @@ class Decoder:
         if self._where is not None:
             fits = self._fitting(frame)
             frame, bytes_of_rows = frame.filter(fits), bytes_of_rows.filter(fits)
-        return Part(
+        part = Part(
             frame=frame,
             values=bytes_of_rows,
             rejected=tuple(
                 replace(one, row=first + (rows[one.row] if rows else one.row))
                 for one in decoded.rejected
             ),
-            rejected_values=tuple(values[one.row] for one in decoded.rejected),
+            rejected_values=tuple(values[row] for row in gone),
+            rejected_places=places,
             positions=chunk.positions,
-            events=len(chunk),
+            events=len(chunk.values),
+            headers=_headers(chunk, frame, places),
         )
+        return self._masked(part, schema)
+
+    def _masked(self, part: Part, schema: Schema) -> Part:
+        """Return the part as it may be kept."""
+        if not self.masking.paths(schema):
+            return part
+        if self._masker is None:
+            self._masker = Masker.of_project()
+        return masked(part, schema, self.format, self._masker)
 
     def _fixed_schema(self, values: Sequence[bytes | None]) -> Schema:
         """Return the schema; infer it once there are values."""
@@ -123,9 +190,9 @@ class Decoder:
             return self.schema
         if not values:
             return Schema(())
-        found = self._format.infer(values[:INFER_ROWS])
+        found = self.format.infer(values[:INFER_ROWS])
         own = [name for name in found.dtypes.names() if name not in METADATA]
-        self.schema = found.only(own)
+        self.schema = self.masking.marked(found.only(own))
         return self.schema
 
     def _check(self, schema: Schema) -> None:
@@ -142,7 +209,12 @@ class Decoder:
         except pl.exceptions.ColumnNotFoundError as error:
             raise _unknown_column(self._where, frame) from error
         except pl.exceptions.PolarsError as error:
-            raise UsageError(f"`where` fails: {first_line(error)}") from error
+            if self.schema is None or not self.masking.paths(self.schema):
+                raise UsageError(f"`where` fails: {first_line(error)}") from error
+            # Polars' message can have a value in it, which is not masked here.
+            message = f"`where` fails with {type(error).__name__}"
+            hint = "what fails is not shown, because the events hold personal data"
+            raise UsageError(message, hint=hint) from None
         if fits.dtype != pl.Boolean or len(fits) not in {1, frame.height}:
             raise UsageError(
                 f"`where` gives {fits.dtype}, not true or false for each event",
@@ -159,7 +231,22 @@ def _unknown_column(where: pl.Expr | None, frame: pl.DataFrame) -> UnknownName:
     return UnknownName("column", unknown, frame.columns)
 
 
-def _columns(chunk: Chunk, topic: str) -> pl.DataFrame:
+def _headers(
+    chunk: RawEvents, frame: pl.DataFrame, rejected: pl.DataFrame
+) -> HeadersByPlace:
+    """Return the headers of the events of two frames, by place."""
+    if not chunk.headers:
+        return {}
+    place = ("_partition", "_offset")
+    kept = {*frame.select(place).iter_rows(), *rejected.select(place).iter_rows()}
+    found = {
+        (chunk.partitions[row], chunk.offsets[row]): headers
+        for row, headers in chunk.headers.items()
+    }
+    return {place: found[place] for place in sorted(kept & found.keys())}
+
+
+def _columns(chunk: RawEvents, topic: str) -> pl.DataFrame:
     """Return a chunk's metadata, and its values as ``_value``."""
     return pl.DataFrame(
         {

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -17,6 +17,10 @@ from streamlab.errors import SchemaError, StreamlabError, Unavailable
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.decoding import Decoder, Part
+from streamlab.taps.gathering import sample_of
+from streamlab.taps.masking import Masking
+from streamlab.taps.origin import Origin
+from streamlab.taps.sample import Sample
 
 KEEP_ROWS = 1_000
 
@@ -41,10 +45,8 @@ class LiveTap:
         error: Why the tap ended by itself, or why it has to wait; None while it reads.
     """
 
-    def __init__(
-        self, follower: Follower, decoder: Decoder, topic: str, keep_rows: int
-    ) -> None:
-        self.topic = topic
+    def __init__(self, follower: Follower, decoder: Decoder, keep_rows: int) -> None:
+        self.topic = decoder.topic
         self.changed: list[Callable[[], None]] = []
         self.read = 0
         self.skipped = 0
@@ -57,7 +59,7 @@ class LiveTap:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(
-            target=self._run, name=f"live tap {topic}", daemon=True
+            target=self._run, name=f"live tap {decoder.topic}", daemon=True
         )
         self._thread.start()
 
@@ -73,6 +75,25 @@ class LiveTap:
             parts = [part.frame for part in self._parts if part.events]
         empty = pl.DataFrame(schema={**METADATA_DTYPES, **self.schema.dtypes})
         return pl.concat([empty, *parts]).tail(self._keep_rows)
+
+    def sample(self) -> Sample:
+        """Return the newest events as a sample, those that did not decode included."""
+        with self._lock:
+            parts = list(self._parts)
+        held = sample_of(parts, self._decoder, spans=(), cut={"live": True})
+        first = max(0, held.frame.height - self._keep_rows)
+        rejected = held.origins[held.frame.height :]
+        return held.only(range(first, held.frame.height), at=rejected)
+
+    def pick(self, *at: str | Origin) -> Sample:
+        """Return some of the newest events as a sample, by their origins.
+
+        ``cases = cases.with_events(live.pick("flights/0@17"))`` makes one a test case.
+
+        Raises:
+            UnknownName: It is not among those that are kept.
+        """
+        return self.sample().only(at=at)
 
     @property
     def rejected(self) -> int:
@@ -101,8 +122,12 @@ class LiveTap:
                 except StreamlabError as error:
                     self._tell(error)
                     return
-                if chunk is not None and len(chunk):
-                    self._add(chunk)
+                try:
+                    if chunk is not None and len(chunk):
+                        self._add(chunk)
+                except StreamlabError as error:
+                    self._tell(error)
+                    return
 
     def _add(self, chunk: Chunk) -> None:
         self.read += len(chunk)
@@ -118,9 +143,9 @@ class LiveTap:
         with self._lock:
             self._parts.append(part)
             self._rejected += len(part.rejected)
-            kept = sum(one.frame.height for one in self._parts)
-            while kept - self._parts[0].frame.height >= self._keep_rows:
-                kept -= self._parts.popleft().frame.height
+            kept = sum(map(_rows, self._parts))
+            while kept - _rows(self._parts[0]) >= self._keep_rows:
+                kept -= _rows(self._parts.popleft())
         self._tell(None)
 
     def _tell(self, error: StreamlabError | None) -> None:
@@ -139,6 +164,8 @@ def live_tap(
     where: pl.Expr | None = None,
     format: str = "json",  # noqa: A002 -- the word for it everywhere
     schema: Schema | None = None,
+    personal: Sequence[str] = (),
+    unmask: bool = False,
     profile: str = "",
 ) -> LiveTap:
     """Follow a topic, beginning with its last events; return at once.
@@ -151,21 +178,31 @@ def live_tap(
         where: Only events for which this is true.
         format: Name of the format of the values.
         schema: Schema of the events; inferred from the first that come if left out.
+        personal: Fields with personal data, besides those that the schema marks. They
+            are masked before anything is kept; ``where`` sees them as they are.
+        unmask: Do not mask.
         profile: Profile of the broker; empty for the default one.
 
     Raises:
-        UnknownName: There is no such topic, profile or format.
+        UnknownName: There is no such topic, profile, format or field.
         Unavailable: The broker does not answer.
     """
     client = connection.admin(profile)
     partitions = topics.describe(client, topic, needed=rights.read).partitions
-    decoder = Decoder(topic, format, schema=schema, where=where)
+    masking = Masking(tuple(personal), unmask)
+    decoder = Decoder(topic, format, schema=schema, where=where, masking=masking)
+    masking.tell(topic, decoder.schema)
     starts = _last(
         topics.starts(client, partitions, topics.EARLIEST),
         topics.starts(client, partitions, topics.LATEST),
         -(-keep_rows // len(partitions)),
     )
-    return LiveTap(Follower(profile, starts), decoder, topic, keep_rows)
+    return LiveTap(Follower(profile, starts), decoder, keep_rows)
+
+
+def _rows(part: Part) -> int:
+    """Return how many events a part holds, those that did not decode included."""
+    return part.frame.height + len(part.rejected)
 
 
 def _last(

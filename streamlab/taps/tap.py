@@ -9,9 +9,10 @@ from typing import TypeAlias
 import polars as pl
 
 from streamlab.contracts import Schema
-from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.cut import Cut, Since, window
-from streamlab.taps.decoding import Decoder, Part
+from streamlab.taps.decoding import Decoder
+from streamlab.taps.gathering import sample_of
+from streamlab.taps.masking import Masking
 from streamlab.taps.reading import Bounds, Reading, TapProgress, TapReader
 from streamlab.taps.sample import Sample
 
@@ -35,6 +36,8 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
     where: pl.Expr | None = None,
     format: str = "json",  # noqa: A002 -- the word for it everywhere
     schema: Schema | None = None,
+    personal: Sequence[str] = (),
+    unmask: bool = False,
     max_rows: int | None = None,
     max_bytes: int = MAX_BYTES,
     max_seconds: float = MAX_SECONDS,
@@ -57,6 +60,10 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
         where: Only events for which this is true; may use metadata columns.
         format: Name of the format of the values.
         schema: Schema of the events; inferred from the first 10,000 if left out.
+        personal: Fields with personal data, such as ``address.street``, besides those
+            that the schema marks. They are masked before anything is kept; ``key`` and
+            ``where`` see them as they are.
+        unmask: Do not mask. The sample cannot be saved or exported before it is.
         max_rows: At most this many rows; 100,000 if left out, or ``last``.
         max_bytes: At most this many bytes of values are read.
         max_seconds: Reading stops after this time, s.
@@ -69,7 +76,7 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
         ``bytes``, ``seconds`` or ``interrupted``.
 
     Raises:
-        UnknownName: There is no such topic, profile, format or column.
+        UnknownName: There is no such topic, profile, format, column or field.
         UsageError: The arguments do not fit each other or the topic.
         SchemaError: No schema can be inferred from what was read.
         Unavailable: The broker does not answer.
@@ -77,29 +84,20 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
     cut = Cut.of(last, since, from_offsets)
     rows = max(MAX_ROWS, cut.last or 0) if max_rows is None else max_rows
     key_bytes = key.encode() if isinstance(key, str) else key
-    decoder = Decoder(topic, format, schema=schema, key=key_bytes, where=where)
+    decoder = Decoder(
+        topic,
+        format,
+        schema=schema,
+        key=key_bytes,
+        where=where,
+        masking=Masking(tuple(personal), unmask),
+    )
     bounds = Bounds(rows, max_bytes, max_seconds)
     reader = TapReader(profile, bounds, _reporter(progress))
     read = _read(reader, profile, topic, cut, decoder, rows)
-    found = decoder.schema or Schema(())
-    return Sample(
-        name=topic,
-        topic=topic,
-        frame=_frame(read.parts, found),
-        spans=read.spans,
-        schema=found,
-        format=format,
-        cut={
-            **cut.describe(),
-            **_filters(key, where),
-            "stopped_by": read.stopped_by,
-        },
-        values=_values(read.parts),
-        rejected=tuple(one for part in read.parts for one in part.rejected),
-        rejected_values=tuple(
-            one for part in read.parts for one in part.rejected_values
-        ),
-    )
+    decoder.masking.tell(topic, decoder.schema)
+    told = {**cut.describe(), **_filters(key, where), "stopped_by": read.stopped_by}
+    return sample_of(read.parts, decoder, spans=read.spans, cut=told)
 
 
 def _read(
@@ -117,17 +115,6 @@ def _read(
         # Offsets are not all messages: compaction and transactions leave gaps.
         found = found.widened(_WIDEN)
     return read
-
-
-def _frame(parts: Sequence[Part], schema: Schema) -> pl.DataFrame:
-    empty = pl.DataFrame(schema={**METADATA_DTYPES, **schema.dtypes})
-    return pl.concat([empty, *(part.frame for part in parts if part.events)])
-
-
-def _values(parts: Sequence[Part]) -> pl.Series:
-    return pl.concat(
-        [pl.Series("value", [], pl.Binary), *(part.values for part in parts)]
-    )
 
 
 def _filters(key: str | bytes | None, where: pl.Expr | None) -> dict[str, object]:

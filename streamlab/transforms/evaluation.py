@@ -13,7 +13,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.errors import TransformError, UsageError
 from streamlab.sources import METADATA
-from streamlab.transforms import checks, failure, metadata, plan
+from streamlab.transforms import checks, culprits, failure, metadata, plan
 from streamlab.transforms.steps import (
     Step,
     collected,
@@ -177,7 +177,8 @@ def evaluate(
         the data, is evaluated too: its verdict says so.
 
     Raises:
-        TransformError: The function fails on the events; points at the user's line.
+        TransformError: The function fails on the events; points at the user's line,
+            and its ``events`` are the origins of those it fails on.
         UsageError: A table cannot be read, or the frame lacks a column.
     """
     deadline = time.monotonic() + budget_s
@@ -188,7 +189,11 @@ def evaluate(
         named = metadata.named(steps, given.schema)
     except TransformError as error:
         return _fails_on_no_rows(steps, given, error)
-    run = _Run.of(steps, given, named, budget_s)
+    try:
+        run = _Run.of(steps, given, named, budget_s)
+    except TransformError as error:
+        culprits.attach(error, steps, given.columns(named), given.frame)
+        raise
     claims = plan.claims(steps, run.frame.schema)
     if claims.rows.kind == "failed":
         return run.evaluation(claims.rows, claims.order, at_most_one=False)

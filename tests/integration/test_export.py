@@ -9,7 +9,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -178,14 +178,125 @@ def test_the_report_runs_by_papermill(installed: Installed, tmp_path: Path) -> N
     assert report.exists()
 
 
-def test_a_changed_transform_is_found_and_its_row_named(
+LATE = 'pl.col("arr_delay") > LATE_MINUTES'
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        pytest.param(
+            *(LATE, 'pl.col("arr_delay") >= 17', r"row \d+ of 118 is missing: year"),
+            id="rows missing",
+        ),
+        pytest.param(
+            *(LATE, 'pl.col("arr_delay") >= 15', r"row \d+ of \d+ was not expected"),
+            id="rows more",
+        ),
+        pytest.param(
+            *('"{} {}", "carrier"', '"{}-{}", "carrier"'),
+            r"row 0 of 118: name_of_flight should be '\w+ \d+' and is '\w+-\d+'",
+            id="every row changed",
+        ),
+        pytest.param(
+            "flights.filter(",
+            'flights.with_columns(pl.when(pl.col("flight") == 1141).then(7)'
+            '.otherwise("day").alias("day")).filter(',
+            r"row \d+ of 118: day should be 1 and is 7",
+            id="one row changed",
+        ),
+        pytest.param(
+            "flights.filter(",
+            'flights.with_columns(pl.col("day").cast(pl.Int32)).filter(',
+            "column 'day' is Int32, not Int64",
+            id="another type",
+        ),
+        pytest.param(
+            *('alias("name_of_flight")', 'alias("flight_name")'),
+            "column 'name_of_flight' is missing",
+            id="another name",
+        ),
+        pytest.param(
+            *(
+                "flights.filter(",
+                'flights.select(pl.all().exclude("day"), "day").filter(',
+            ),
+            "another order",
+            id="columns in another order",
+        ),
+    ],
+)
+def test_what_differs_from_the_sample_is_found_and_named(
+    installed: Installed, edit: Edit, old: str, new: str, says: str
+) -> None:
+    """The negative controls: each kind of difference fails, and is shown."""
+    edit("transform.py", old, new)
+
+    with pytest.raises(VerificationFailed, match=says):
+        export.verify(installed.folder, scripts=installed.scripts)
+
+
+def test_one_row_less_is_enough(installed: Installed, tmp_path: Path) -> None:
+    """The installed command is right, the expected rows are one more than it gives."""
+    package = tmp_path / "package"
+    shutil.copytree(installed.folder, package)
+    path = package / "sample/expected.parquet"
+    expected = pl.read_parquet(path)
+    pl.concat([expected, expected.tail(1)]).write_parquet(path)
+
+    with pytest.raises(VerificationFailed, match="row 118 of 119 is missing"):
+        export.verify(package, scripts=installed.scripts)
+
+
+def test_another_order_of_rows_is_no_difference(
     installed: Installed, edit: Edit
 ) -> None:
-    """The negative control: another threshold fails, and the first row is shown."""
-    edit("transform.py", "LATE_MINUTES = 15", "LATE_MINUTES = 30")
+    """The positive control: partitions of a stream come in any order."""
+    edit("transform.py", "flights.filter(", "flights.reverse().filter(")
 
-    with pytest.raises(VerificationFailed, match=r"row \d+ of \d+ is missing: year"):
-        export.verify(installed.folder, scripts=installed.scripts)
+    verification = export.verify(installed.folder, scripts=installed.scripts)
+
+    assert verification.rows_out == 118
+
+
+def test_an_event_that_is_dead_lettered_fails(
+    installed: Installed, tmp_path: Path
+) -> None:
+    """A sample's events decoded when they were tapped, so they must again."""
+    package = tmp_path / "package"
+    shutil.copytree(installed.folder, package)
+    path = package / "sample/sample.parquet"
+    broken = pl.Series([b"{", *installed.sample.values[1:]])
+    replace(installed.sample, values=broken).save(path)
+
+    with pytest.raises(VerificationFailed, match="dead-lettered 1 of the 500 events"):
+        export.verify(package, scripts=installed.scripts)
+
+
+def test_a_command_that_hangs_is_ended(installed: Installed, edit: Edit) -> None:
+    """After the time that the caller gives, and the message has it."""
+    edit("transform.py", "LATE_MINUTES = 15", "import time\ntime.sleep(60)")
+
+    with pytest.raises(VerificationFailed, match=r"did not finish .* in 0\.5 s"):
+        export.verify(installed.folder, scripts=installed.scripts, timeout_s=0.5)
+
+
+def test_verification_needs_no_jupyter(installed: Installed) -> None:
+    """What the package's own test calls loads neither papermill nor a kernel."""
+    code = (
+        "import sys, streamlab as sl\n"
+        "for name in ('papermill', 'ipykernel', 'IPython', 'nbformat', 'nbclient'):\n"
+        "    sys.modules[name] = None\n"
+        f"print(sl.export.verify({str(installed.folder)!r}))"
+    )
+    # The environment's own Python: its scripts are where the command is found.
+    done = subprocess.run(
+        [str(installed.scripts / "python"), "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert "each as expected" in done.stdout, done.stderr
 
 
 def test_a_changed_expression_names_the_column(

@@ -343,3 +343,135 @@ def test_the_commands_show_topics_and_samples(numbers, capsys, tmp_path):
     assert sl.Sample.load(tmp_path / "s.parquet").frame.height == 2
     assert main(["tap", f"{numbers}x"]) == 1
     assert "no topic" in capsys.readouterr().err
+
+
+PEOPLE = sl.Schema(
+    (sl.Field("id", pl.Int64()), sl.Field("email", pl.String(), personal=True))
+)
+
+
+@pytest.fixture
+def people(make_topic, kafka_address: str) -> str:
+    """Return a topic with personal data: 20 events, a broken one, a tombstone."""
+    topic: str = make_topic(partitions=2)
+    producer = Producer({"bootstrap.servers": kafka_address})
+    values = [b'{"id": %d, "email": "PII-canary-%d"}' % (n, n) for n in range(20)]
+    for number, value in enumerate([*values, b"PII-canary", None]):
+        producer.produce(
+            topic,
+            value,
+            key=b"PII-canary-%d" % number,
+            partition=number % 2,
+            timestamp=FIRST_MS + number,
+            headers=[("trace", b"PII-canary")],
+        )
+    assert producer.flush(PATIENCE_S) == 0
+    return topic
+
+
+def test_a_sample_is_the_log(people, tmp_path):
+    """Rejected values keep their places, and all events their headers."""
+    sample = sl.tap(people, schema=sl.Schema.of(PEOPLE.dtypes))
+    assert sample.rejected_places.select("_partition", "_offset", "_key").rows() == [
+        (0, 10, b"PII-canary-20"),
+        (1, 10, b"PII-canary-21"),
+    ]
+    assert len(sample.headers) == 22
+    assert list(sample.headers[0, 10]) == [("trace", b"PII-canary")]
+    loaded = sl.Sample.load(sample.save(tmp_path / "s.parquet"))
+    assert loaded == sample
+    dead = sl.replay([], loaded).dead_letters
+    assert [one.code for one in dead] == ["not-json", "tombstone"]
+    assert list(dead[0].headers) == [("trace", b"PII-canary")]
+
+
+@pytest.mark.parametrize("how", [{"schema": PEOPLE}, {"personal": ["email"]}])
+def test_a_tap_holds_no_personal_value(people, tmp_path, how):
+    """Masked by the contract or by name; ``key`` and ``where`` see what is there."""
+    sample = sl.tap(people, **how)
+    assert sample.is_masked
+    assert (sample.frame.height, len(sample.rejected), sample.withheld) == (20, 1, 1)
+    held = repr([sample, sample.frame.rows(), sample.values.to_list(), sample.headers])
+    assert "PII-canary" not in held
+    assert b"PII-canary" not in sample.save(tmp_path / "s.parquet").read_bytes()
+    one = sl.tap(people, key="PII-canary-7", **how)
+    assert one.frame["id"].to_list() == [7]
+    assert one.frame["email"][0] == sample.frame.filter(id=7)["email"][0]
+    where = pl.col("email") == "PII-canary-3"
+    assert sl.tap(people, where=where, **how).frame["id"].to_list() == [3]
+
+
+def test_an_unmasked_tap_is_logged_and_not_saved(people, tmp_path, caplog):
+    """Seeing the values is a decision, and they stay in memory."""
+    sample = sl.tap(people, schema=PEOPLE, unmask=True)
+    assert sample.frame["email"][0].startswith("PII-canary")
+    assert [r.getMessage() for r in caplog.records if r.name == "streamlab.taps"] == [
+        f"{people} is tapped without a mask: email"
+    ]
+    with pytest.raises(UsageError, match="personal data"):
+        sample.save(tmp_path / "s.parquet")
+    assert sample.masked().save(tmp_path / "s.parquet").exists()
+
+
+def test_a_live_tap_holds_no_personal_value(people):
+    """Its frame, its sample and what is picked of it are masked."""
+    live = sl.live_tap(people, schema=PEOPLE)
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while live.frame.height < 20 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "PII-canary" not in repr(live.frame.rows())
+        sample = live.sample()
+        assert (sample.frame.height, len(sample.rejected)) == (20, 1)
+        assert "PII-canary" not in repr([sample.frame.rows(), sample.values.to_list()])
+        picked = live.pick(f"{people}/1@10", f"{people}/0@3")
+        assert picked.frame["id"].to_list() == [6]
+        assert [one.code for one in picked.rejected] == ["tombstone"]
+        with pytest.raises(UnknownName, match="/0@99"):
+            live.pick(f"{people}/0@99")
+    finally:
+        live.stop()
+
+
+def test_a_live_tap_with_a_wrong_field_says_so_and_ends(people):
+    """No event is kept that could not be masked."""
+    live = sl.live_tap(people, personal=["e-mail"])
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while live.error is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "e-mail" in str(live.error)
+        assert live.frame.height == 0
+    finally:
+        live.stop()
+
+
+def test_broken_values_do_not_pile_up_in_a_live_tap(make_topic, kafka_address):
+    """Of values that do not decode no more are kept than of others."""
+    topic = make_topic()
+    producer = Producer({"bootstrap.servers": kafka_address})
+    live = sl.live_tap(topic, keep_rows=10, schema=PEOPLE, unmask=True)
+    try:
+        for count in range(1, 6):
+            for _ in range(10):
+                producer.produce(topic, b"{")
+            producer.flush(PATIENCE_S)
+            deadline = time.monotonic() + PATIENCE_S
+            while live.read < 10 * count and time.monotonic() < deadline:
+                time.sleep(0.05)
+        assert live.rejected == 50
+        assert len(live.sample().rejected) <= 20
+    finally:
+        live.stop()
+
+
+def test_the_command_masks(people, tmp_path, capsys):
+    """``--personal`` masks, ``--unmask`` does not save."""
+    saved = ["--personal", "email", "--save", "s.parquet"]
+    assert main(["tap", people, *saved]) == 0
+    said = capsys.readouterr()
+    assert "PII-canary" not in said.out + said.err
+    assert "masked: email" in said.err
+    assert "1 left out: they could not be masked" in said.err
+    assert main(["tap", people, "--unmask", *saved]) == 1
+    assert "personal data" in capsys.readouterr().err

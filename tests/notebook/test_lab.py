@@ -87,6 +87,54 @@ def test_a_live_tap_shows_new_events(lab, front, produced, kafka_address):
     expect(notebook.output(1)).to_contain_text("arr_delay", timeout=15_000)
 
 
+def test_an_event_is_picked_as_a_test_case(lab, front, produced, kafka_address):
+    """The button of an event adds it to the named sample, also while events come."""
+    topic = produced(flights())
+    produce = PRODUCE.format(address=kafka_address, topic=topic)
+    cells = [
+        LOAD,
+        f"%tap {topic} --live --into cases",
+        produce,
+        "print(len(cases.frame))",
+    ]
+    notebook = lab.open(front.page, cells)
+    for cell in range(3):
+        notebook.run(cell)
+    live = notebook.output(1).locator(".sl-live")
+    expect(live.locator(".sl-pick").first).to_be_visible(timeout=15_000)
+    for count in (1, 2):
+        live.locator("tbody").hover()
+        expect(live).to_contain_text("stand still")
+        row = live.locator("tbody tr").nth(2 * count)
+        row.locator(".sl-pick").click()
+        expect(live).to_contain_text(f"added to cases, which has {count} event(s) now")
+        front.page.mouse.move(5, 5)
+        expect(live).not_to_contain_text("stand still")
+    notebook.run(3)
+    expect(notebook.output(3)).to_contain_text("2")
+
+
+def test_a_pick_waits_for_the_cell_that_runs(lab, front, produced):
+    """Nothing blocks: the event is added when the cell has ended."""
+    topic = produced(flights())
+    cells = [
+        LOAD,
+        f"%tap {topic} --live --into cases",
+        "import time; time.sleep(4); print('slept')",
+    ]
+    notebook = lab.open(front.page, cells)
+    notebook.run(0)
+    notebook.run(1)
+    live = notebook.output(1).locator(".sl-live")
+    expect(live.locator(".sl-pick").first).to_be_visible(timeout=15_000)
+    notebook.select(2)
+    front.page.evaluate("() => void jupyterapp.commands.execute('notebook:run-cell')")
+    live.locator(".sl-pick").first.click()
+    expect(live).to_contain_text("when no cell runs")
+    expect(notebook.output(2)).to_contain_text("slept", timeout=15_000)
+    expect(live).to_contain_text("added to cases, which has 1 event(s) now")
+
+
 def test_a_preview_shows_live_output(lab, front, produced, kafka_address):
     """``%start`` without a destination applies the transform in memory."""
     topic = produced(flights())

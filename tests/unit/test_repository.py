@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
+import importlib
+import json
 import re
+import shlex
 import subprocess
 import tomllib
 from functools import cache
@@ -13,6 +17,7 @@ import pytest
 import yaml
 
 from streamlab.cli import COMMANDS
+from streamlab.headless.rendering import MAX_BYTES, differing
 
 ROOT = Path(__file__).parents[2]
 LARGE_BYTES = 1_000_000
@@ -127,15 +132,75 @@ def test_modules_stay_small() -> None:
     assert {name: lines for name, lines in long.items() if lines > 450} == {}
 
 
-def test_notebook_and_its_source_agree() -> None:
-    """An executed notebook has the cells of its source, in order."""
-    import jupytext
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+OF_A_MACHINE = re.compile(
+    r"""20(?:2[4-9]|[3-9]\d)-\d\d-\d\d     # a time of a run; the data are of 2013
+      | (?:127\.0\.0\.1|localhost):\d     # a port
+      | (?<![\w.}/])/(?:home|root|Users|tmp|work|var|private)/
+      | widget-(?:view|state) | "papermill" | "execution":
+    """,
+    re.VERBOSE,
+)
 
-    for executed in texts(".ipynb"):
-        source = executed.with_suffix(".py")
-        if not source.exists():
-            continue
-        assert _cells(jupytext.read(executed)) == _cells(jupytext.read(source))
+
+def test_notebooks_and_their_sources_agree() -> None:
+    """Each source has an executed notebook beside it, with its cells, in order."""
+    for source in (ROOT / "notebooks").glob("*.py"):
+        assert differing(source) == ""
+    assert [p for p in NOTEBOOKS if not p.with_suffix(".py").exists()] == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_kept_notebook_is_small_and_of_no_machine(path: Path) -> None:
+    """At most 500 kB; no run's time, no path, no port, no widget, no metadata."""
+    text = path.read_text(encoding="utf-8")
+    assert len(text.encode()) <= MAX_BYTES
+    assert OF_A_MACHINE.findall(text) == []
+    cells = json.loads(text)["cells"]
+    counts = [c["execution_count"] for c in cells if c["cell_type"] == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_kept_notebook_can_be_read_without_style(path: Path) -> None:
+    """Each display has a text beside its HTML, and no style or script."""
+    for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            assert output["output_type"] != "error"
+            html = "".join(output.get("data", {}).get("text/html", ""))
+            assert not html or "text/plain" in output["data"]
+            assert "<style" not in html
+            assert "<script" not in html
+
+
+def test_the_search_for_a_machine_finds_one() -> None:
+    """The negative control of the pattern above."""
+    for text in ("2026-11-25 15:56", "127.0.0.1:9092", '"/tmp/x"', '"papermill": {}'):
+        assert OF_A_MACHINE.search(text)
+    assert not OF_A_MACHINE.search("2013-12-31 127.0.0.1:… https://e.org/home/x")
+
+
+def test_the_workflow_of_the_documentation_can_run() -> None:
+    """Each command of the CI workflow in docs/notebooks.md exists with its options."""
+    text = (ROOT / "docs/notebooks.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```yaml\n(on:.*?|name:.*?)```", text, re.DOTALL)
+    (job,) = yaml.safe_load(block)["jobs"].values()
+    lines = "\n".join(step.get("run", "") for step in job["steps"])
+    commands = [
+        shlex.split(line)
+        for line in lines.replace("\\\n", " ").splitlines()
+        if line.startswith("streamlab ")
+    ]
+    assert len(commands) >= 3
+    for _, name, *words in commands:
+        module = importlib.import_module(f"streamlab.cli.{COMMANDS[name][0]}")
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        module.add(name, parser)
+        for path in [w for w in words if w.startswith("notebooks/") and "*" not in w]:
+            assert (ROOT / path).exists()
+        parser.parse_args(words)
+    uses = [step["uses"] for step in job["steps"] if "uses" in step]
+    assert any(each.startswith("actions/upload-artifact@") for each in uses)
 
 
 def test_package_evaluates_no_data() -> None:
@@ -199,10 +264,3 @@ def test_every_page_is_in_the_index() -> None:
     index = (ROOT / "docs/index.md").read_text(encoding="utf-8")
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
     assert {page for page in pages if f"({page})" not in index} == set()
-
-
-def _cells(notebook: object) -> list[tuple[str, str]]:
-    return [
-        (cell.cell_type, cell.source.strip())
-        for cell in notebook.cells  # type: ignore[attr-defined]  # nbformat's node
-    ]

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, field
+from itertools import accumulate, chain
 from typing import Any
 
 import confluent_kafka as ck
@@ -19,6 +19,7 @@ from streamlab.connectors.kafka import connection, messages, rights
 from streamlab.connectors.kafka.failures import kafka_error, translated
 from streamlab.errors import OffsetExpired, Unavailable
 from streamlab.positions import TopicPartition
+from streamlab.sources import Headers
 
 CHUNK = 10_000
 
@@ -48,6 +49,7 @@ class Chunk:
         offsets: Offset of each message.
         timestamps_ms: Timestamp of each message, ms since 1970 UTC.
         positions: Where each partition was read to, past gaps in the log.
+        headers: Row → headers, of the messages that have any.
     """
 
     values: Sequence[bytes | None]
@@ -56,6 +58,7 @@ class Chunk:
     offsets: Sequence[int]
     timestamps_ms: Sequence[int | None]
     positions: Mapping[TopicPartition, int]
+    headers: Mapping[int, Headers] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Return the number of messages."""
@@ -72,6 +75,11 @@ class Chunk:
             offsets=[self.offsets[row] for row in rows],
             timestamps_ms=[self.timestamps_ms[row] for row in rows],
             positions=positions,
+            headers={
+                at: self.headers[row]
+                for at, row in enumerate(rows if self.headers else ())
+                if row in self.headers
+            },
         )
 
     def head(self, count: int) -> Chunk:
@@ -89,6 +97,7 @@ class Chunk:
         """Return one chunk with the messages of all, in order; one at least."""
         if len(chunks) == 1:
             return chunks[0]
+        firsts = accumulate(map(len, chunks), initial=0)
         return Chunk(
             values=list(chain.from_iterable(chunk.values for chunk in chunks)),
             keys=list(chain.from_iterable(chunk.keys for chunk in chunks)),
@@ -98,6 +107,11 @@ class Chunk:
                 chain.from_iterable(chunk.timestamps_ms for chunk in chunks)
             ),
             positions=chunks[-1].positions,
+            headers={
+                first + row: headers
+                for first, chunk in zip(firsts, chunks, strict=False)
+                for row, headers in chunk.headers.items()
+            },
         )
 
 
@@ -185,6 +199,7 @@ class Follower:
             offsets=messages.offsets(taken),
             timestamps_ms=messages.timestamps_ms(taken),
             positions=dict(self._positions),
+            headers=messages.headers(taken),
         )
 
     def _stop_at_ends(self) -> Mapping[TopicPartition, int]:

@@ -108,6 +108,12 @@ def timestamps_ms(messages: Sequence[Message]) -> list[int | None]:
     return cast("list[int | None]", stamps)
 
 
+def headers(messages: Sequence[Message]) -> dict[int, Headers]:
+    """Return row → headers, of the messages that have any."""
+    every = enumerate(map(Message.headers, messages))
+    return {row: cast("Headers", found) for row, found in every if found}
+
+
 def has_errors(messages: Sequence[Message]) -> bool:
     """Return whether any of them is not a message but the report of an error."""
     return any(map(Message.error, messages))

@@ -30,12 +30,13 @@ class MemoryTarget:
         """Begin empty."""
         self.batches: list[SinkBatch] = []
         self.progress: dict[tuple[str, str], Progress] = {}
+        self.schema = pl.Schema()
         self.lock = threading.Lock()
 
     def frame(self) -> pl.DataFrame:
         """Return the rows of all epochs, in the order they were written."""
         frames = [batch.frame for batch in self.batches]
-        return pl.concat(frames) if frames else pl.DataFrame()
+        return pl.concat(frames) if frames else self.schema.to_frame()
 
     def dead_letters(self) -> list[DeadLetter]:
         """Return the dead letters that came with the rows."""
@@ -81,6 +82,7 @@ class MemorySink(Sink):
 
     def open(self, context: SinkContext) -> MemoryWriter:
         """Return a writer to the target."""
+        self.target.schema = pl.Schema(context.schema)
         return MemoryWriter(self, context)
 
     def stored(self, pipeline: str) -> Sequence[Progress] | None:

@@ -53,7 +53,8 @@ def run(
 
     Args:
         pipeline: What to run.
-        until_caught_up: Return once everything in the source was written.
+        until_caught_up: Return once everything in the source was written; on a
+            source that ends, such as ``sample.replay()``, it does so anyway.
         port: Port of ``/status``, ``/metrics`` and ``/health``; a free one if 0.
         name: Name of the worker among those of the pipeline.
 

@@ -1,8 +1,8 @@
-"""Dead letters looked at and sent again."""
+"""Dead letters looked at, sent again, and kept as test cases."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from streamlab.errors import UsageError
 from streamlab.pipelines import Pipeline
 from streamlab.settings import Settings
 from streamlab.sinks import DeadLetter
+from streamlab.taps.sample import Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +41,52 @@ class Kept:
         lines = marks.read_text(encoding="utf-8").split() if marks.exists() else []
         return cls(pipeline, list(distinct.values()), frozenset(lines))
 
-    def chosen(self, *, code: str = "", again: bool = False) -> list[DeadLetter]:
-        """Return the letters to send: of one kind if named, not twice unless asked."""
+    def chosen(
+        self, *, code: str = "", at: str = "", again: bool = False
+    ) -> list[DeadLetter]:
+        """Return some of the letters.
+
+        Args:
+            code: Only this kind.
+            at: Only this origin, ``topic/partition@position``.
+            again: Also those that were sent again before.
+        """
         return [
             letter
             for letter in self.letters
             if code in {"", letter.code}
+            and at in {"", origin(letter)}
             and (again or origin(letter) not in self.replayed)
         ]
+
+    def sample(
+        self,
+        letters: Sequence[DeadLetter],
+        *,
+        into: Sample | None = None,
+        values: Mapping[str, bytes] | None = None,
+    ) -> Sample:
+        """Return events of dead letters as a sample, to test the pipeline with.
+
+        They are read with the pipeline's schema as it is now, and so is what they are
+        added to: what decodes since the schema was mended is an event, what still does
+        not stays a rejected value. Personal data is masked.
+
+        Args:
+            letters: The letters, all of one topic.
+            into: What to add them to; a new sample if left out.
+            values: Origin → corrected value.
+
+        Raises:
+            UsageError: There are none, or they are not of the sample's topic.
+        """
+        stream = self.pipeline.input
+        if into is None:
+            if not letters:
+                raise UsageError("there are no such dead letters to keep")
+            topic = letters[0].topic
+            into = Sample.empty(topic, stream.schema, format=stream.format)
+        return into.with_schema(stream.schema).with_letters(letters, values)
 
     def replay(self, letters: Sequence[DeadLetter], *, topic: str = "") -> int:
         """Send events again, as they were, and remember that.

@@ -18,14 +18,17 @@ from streamlab.sources import Assignment
 def resumed(
     given: Assignment,
     claim: Callable[[Sequence[Progress]], Sequence[Progress] | None],
-    history: History,
+    history: History | None,
+    pipeline: str,
 ) -> dict[TopicPartition, Progress]:
     """Return the progress of each given partition.
 
     Args:
         given: What the reader knows of its new partitions.
         claim: ``Writer.claim`` of the sink.
-        history: The mark of earlier runs, for sinks that keep no progress.
+        history: The mark of earlier runs, for sinks that keep no progress; None of
+            a source that is read from its beginning each time.
+        pipeline: Name of the pipeline.
 
     Raises:
         PositionLost: The position cannot be read on from.
@@ -33,15 +36,16 @@ def resumed(
     initial = _initial(given)
     stored = claim(initial)
     if stored is None:
-        history.require(given)
-        history.begin()
+        if history is not None:
+            history.require(given)
+            history.begin()
         first = {one.task: one for one in initial}
         chosen = {
             partition: given.committed.get(partition, first[str(partition)])
             for partition in given.partitions
         }
     else:
-        _require_known(history.pipeline, stored, given)
+        _require_known(pipeline, stored, given)
         by_task = {one.task: one for one in stored}
         chosen = {partition: by_task[str(partition)] for partition in given.partitions}
     for progress in chosen.values():

@@ -105,7 +105,8 @@ class Worker:
             ),
             self._epoch_committed,
         )
-        self._history = History.of(pipeline)
+        self._bounded = pipeline.input.source.bounded
+        self._history = None if self._bounded else History.of(pipeline)
         self._collector = Collector(pipeline.pace)
         self._reader: Reader | None = None
         self._doubt: Fenced | None = None
@@ -120,7 +121,7 @@ class Worker:
         self._stopping.set()
 
     def run(self, *, until_caught_up: bool = False) -> RunSummary:
-        """Run until stopped.
+        """Run until stopped, or until the end of a source that has one.
 
         Args:
             until_caught_up: Return once everything that is in the source was written.
@@ -134,7 +135,7 @@ class Worker:
             self._open()
             while not self._stopping.is_set():
                 self._step()
-                if until_caught_up and self._caught_up():
+                if (until_caught_up or self._bounded) and self._caught_up():
                     break
             self._drain()
         except Stopped:
@@ -183,6 +184,7 @@ class Worker:
             given,
             lambda initial: self._call(lambda: stages.delivery.claim(initial)),
             self._history,
+            self.pipeline.name,
         )
         positions = {key: one.positions[key] for key, one in progress.items()}
         self._sent.update(progress)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamlab.notebook import endpoints
 from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.session import Session
+from streamlab.pipelines import endpoints
 
 PARSER = MagicParser(
     "%export",

@@ -9,11 +9,12 @@ from typing import Any
 
 from streamlab.engines.local.process import WorkerHandle, start
 from streamlab.errors import StreamlabError
-from streamlab.notebook import endpoints, panels
+from streamlab.notebook import panels
 from streamlab.notebook.magics.parsing import MagicParser
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
 from streamlab.notebook.shown import shown
+from streamlab.pipelines import endpoints
 from streamlab.settings import Settings
 from streamlab.transforms.transform import Transform
 

@@ -15,12 +15,21 @@ import polars as pl
 from streamlab.errors import UsageError, first_line
 from streamlab.notebook import panels
 from streamlab.notebook.magics.parsing import MagicParser
+from streamlab.notebook.picking import picker
 from streamlab.notebook.session import Session
 from streamlab.notebook.shown import shown
 from streamlab.taps.sample import Sample
 
 SETTLE_S = 2.0
-FOR_LIVE = ("last", "where", "format", "schema", "profile")
+FOR_LIVE = (
+    "last",
+    "where",
+    "format",
+    "schema",
+    "profile",
+    "personal",
+    "unmask",
+)
 """What a live tap takes; the rest bounds a sample."""
 
 
@@ -60,6 +69,10 @@ PARSER.add_argument(
     "--schema", type=Path, metavar="FILE", help="a schema file; else inferred"
 )
 PARSER.add_argument(
+    "--personal", metavar="FIELDS", help="mask these too: email,address.street"
+)
+PARSER.add_argument("--unmask", action="store_true", help="mask nothing")
+PARSER.add_argument(
     "--rows", type=int, dest="max_rows", metavar="N", help="read at most N events"
 )
 PARSER.add_argument(
@@ -75,6 +88,9 @@ PARSER.add_argument(
     "--live", action="store_true", help="follow the topic in a live view"
 )
 PARSER.add_argument(
+    "--into", metavar="NAME", help="with --live: the sample that picked events join"
+)
+PARSER.add_argument(
     "--profile", metavar="PROFILE", help="another profile than that of %%connect"
 )
 
@@ -84,6 +100,9 @@ def run(session: Session, line: str, _cell: str | None = None) -> object:
     arguments = PARSER.of(line)
     if arguments.live:
         return _followed(session, arguments)
+    if arguments.into:
+        message = "--into goes with --live, whose events can be picked"
+        raise UsageError(message, hint="--as names the variable of a sample")
     from streamlab.taps.tap import tap
 
     name = _variable(session, arguments)
@@ -107,6 +126,11 @@ def _options(session: Session, arguments: argparse.Namespace) -> dict[str, Any]:
         from streamlab.contracts import odcs
 
         options["schema"] = odcs.load(arguments.schema)
+    if arguments.personal is not None:
+        names = arguments.personal.split(",")
+        options["personal"] = [name.strip() for name in names if name.strip()]
+    if arguments.unmask:
+        options["unmask"] = True
     options["format"] = arguments.format
     options["profile"] = arguments.profile or session.profile
     return options
@@ -170,6 +194,10 @@ def _followed(session: Session, arguments: argparse.Namespace) -> object:
         raise UsageError(message, hint="leave one of the two out")
     if "last" in options:
         options["keep_rows"] = options.pop("last")
+    cases = arguments.into or f"{identifier(arguments.topic)}_cases"
+    if not cases.isidentifier() or keyword.iskeyword(cases):
+        message = f"{cases!r} cannot name a variable"
+        raise UsageError(message, hint=f"--into {identifier(cases)}")
     following = live_tap(arguments.topic, **options)
     return shown(
         session,
@@ -177,4 +205,5 @@ def _followed(session: Session, arguments: argparse.Namespace) -> object:
         following,
         lambda: panels.of_tap(following),
         settle_s=SETTLE_S,
+        picked=picker(session, following, cases),
     )

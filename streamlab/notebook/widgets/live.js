@@ -27,13 +27,25 @@ function fill(row, tag, values, right) {
   });
 }
 
-function table(place, content) {
+function table(place, content, pick) {
   place.replaceChildren();
   if (!content.columns.length) return;
   const shown = make("table", "", place);
-  fill(make("tr", "", make("thead", "", shown)), "th", content.columns, content.right);
+  const picks = content.picks || [];
+  const head = make("tr", "", make("thead", "", shown));
+  if (picks.length) make("th", "", head);
+  fill(head, "th", content.columns, content.right);
   const body = make("tbody", "", shown);
-  for (const values of content.rows) fill(make("tr", "", body), "td", values, content.right);
+  content.rows.forEach((values, i) => {
+    const row = make("tr", "", body);
+    if (picks.length) {
+      const button = make("button", "sl-pick", make("td", "", row));
+      button.textContent = "+ case";
+      button.title = `Use this event as a test case (${picks[i]})`;
+      button.onclick = () => pick(picks[i], button);
+    }
+    fill(row, "td", values, content.right);
+  });
 }
 
 function facts(place, pairs) {
@@ -116,15 +128,34 @@ function render({ model, el }) {
   const canvas = make("canvas", "", root);
   const names = make("div", "sl-legend", root);
   const rows = make("div", "sl-scroll", root);
+  const answer = make("div", "sl-note sl-answer", root);
   const note = make("div", "sl-note", root);
-  let told = Date.now(), frame = 0;
+  let told = Date.now(), frame = 0, choosing = false, asked = 0;
 
   function standing() {
     const stopped = model.get("stopped");
     const silent = !stopped && Date.now() - told > SILENT_MS;
     root.classList.toggle("sl-ended", stopped || silent);
     stop.hidden = stopped || silent;
-    state.textContent = stopped ? "stopped" : silent ? "no news: the kernel is gone or busy" : "live";
+    const news = choosing ? "rows stand still while you choose" : "live";
+    state.textContent = stopped ? "stopped" : silent ? "no news: the kernel is gone or busy" : news;
+  }
+  function pick(row, button) {
+    button.disabled = true;
+    asked += 1;
+    answer.textContent = `adding ${row} … (the kernel answers when no cell runs)`;
+    model.set("picked", { row, times: asked });
+    model.save_changes();
+  }
+  function answered() {
+    answer.textContent = model.get("told").text;
+  }
+  // Rows that move away under the pointer cannot be picked.
+  function choose(on) {
+    if (!(model.get("content").picks || []).length) return;
+    choosing = on;
+    standing();
+    if (!on) changed();
   }
   function paint() {
     frame = 0;
@@ -134,7 +165,7 @@ function render({ model, el }) {
     note.textContent = content.note;
     facts(figures, content.facts);
     legend(names, content.names);
-    table(rows, content);
+    if (!choosing) table(rows, content, pick);
     chart(canvas, points(model, content.names.length), content);
     root.dataset.painted = String(Number(root.dataset.painted || 0) + 1);
     standing();
@@ -147,6 +178,11 @@ function render({ model, el }) {
   stop.onclick = () => { model.set("stop_asked", true); model.save_changes(); };
   model.on("change:content", changed);
   model.on("change:stopped", changed);
+  model.on("change:told", answered);
+  rows.onmouseenter = () => choose(true);
+  rows.onmouseleave = () => choose(false);
+  rows.addEventListener("focusin", () => choose(true));
+  rows.addEventListener("focusout", () => choose(rows.matches(":hover")));
   const clock = setInterval(standing, 3000);
   paint();
   return () => {
@@ -154,6 +190,7 @@ function render({ model, el }) {
     if (frame) cancelAnimationFrame(frame);
     model.off("change:content", changed);
     model.off("change:stopped", changed);
+    model.off("change:told", answered);
   };
 }
 

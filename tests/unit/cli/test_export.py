@@ -6,7 +6,11 @@ import polars as pl
 import pytest
 
 from streamlab import cli
+from streamlab.connectors.kafka.sink import KafkaSink
+from streamlab.connectors.kafka.source import KafkaSource
+from streamlab.connectors.parquet import ParquetSink
 from streamlab.contracts import Schema, odcs
+from streamlab.pipelines.file import load
 from streamlab.positions import Span, TopicPartition
 from streamlab.taps.sample import Sample
 
@@ -73,9 +77,64 @@ def test_a_pipeline_file_becomes_a_package(
     code = cli.main(["export", "pipeline.toml", "--sample", "sample.parquet"])
 
     assert code == 0
-    assert "2 sample events give 1 rows" in capsys.readouterr().out
+    assert "2 sample events of topic flights give 1 row" in capsys.readouterr().out
     text = (project / "pipelines/late_flights/late_flights/transform.py").read_text()
     assert text.endswith(FLOWS.partition("\n\n\n")[2])
+
+
+TO = ["--sample", "sample.parquet", "--to", "folder:rows"]
+
+
+def test_a_transform_of_a_module_becomes_a_package(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """MODULE:FUNCTION and a destination are enough, without a pipeline file."""
+    code = cli.main(["export", "exported_by_command:late", *TO, "--name", "by-name"])
+
+    pipeline = load(project / "pipelines/by-name")
+    assert code == 0
+    assert "1 row equal the live ones" in capsys.readouterr().out
+    assert pipeline.input.source == KafkaSource("flights")
+    assert pipeline.sink == ParquetSink(project / "pipelines/by-name/rows")
+
+
+def test_where_a_transform_begins_and_by_which_profile_is_written(
+    project: Path,
+) -> None:
+    """--from, --key and --profile mean what they mean in the notebook."""
+    words = ["--from", "latest", "--profile", "work", "--name", "keyed"]
+    to = ["--sample", "sample.parquet", "--to", "topic:late", "--key", "delay"]
+
+    cli.main(["export", "exported_by_command:late", *to, *words])
+
+    pipeline = load(project / "pipelines/keyed")
+    assert pipeline.input.source == KafkaSource(
+        "flights", profile="work", start="latest"
+    )
+    assert pipeline.sink == KafkaSink("late", key="delay", profile="work")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["exported_by_command:late"], "has nowhere to write to"),
+        (["exported_by_command:lat", "--to", "folder:x"], "did you mean 'late'"),
+        (["exported_by_nobody:late", "--to", "folder:x"], "there is no module"),
+        (["exported_by_command:late", "--to", "tabel:x"], "did you mean 'table'"),
+        (["pipeline.toml", "--to", "folder:x"], "--to is for a transform"),
+        (["pipeline.toml", "--from", "latest"], "--from is for a transform"),
+        (["nowhere.toml"], "nowhere.toml cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_message(
+    project: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    """What failed and what to do; nothing is written."""
+    code = cli.main(["export", *words, "--sample", "sample.parquet"])
+
+    assert code == 1
+    assert says in capsys.readouterr().err
+    assert not (project / "pipelines").exists()
 
 
 def test_the_packages_command_replays_a_sample(project: Path) -> None:

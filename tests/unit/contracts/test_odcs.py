@@ -227,3 +227,55 @@ def test_example_of_the_documentation_loads(tmp_path: Path) -> None:
 
     assert schema.required == ("carrier",)
     assert schema.dtypes["arr_delay"] == pl.Int16()
+
+
+PERSONAL = """\
+apiVersion: v3.1.0
+schema:
+  - name: people
+    tags: [pii]
+    properties:
+      - {name: id, logicalType: integer, classification: public}
+      - {name: email, logicalType: string, classification: restricted}
+      - {name: phone, logicalType: string, tags: [crm, PII]}
+      - {name: note, logicalType: string, tags: [crm]}
+      - name: address
+        logicalType: object
+        properties:
+          - {name: street, logicalType: string, tags: [personal]}
+          - {name: country, logicalType: string}
+      - name: orders
+        logicalType: array
+        items:
+          logicalType: object
+          properties:
+            - {name: card, logicalType: string, classification: confidential}
+            - {name: price, logicalType: number}
+      - name: nicknames
+        logicalType: array
+        items: {logicalType: string, tags: [sensitive]}
+"""
+
+
+def test_a_classification_or_a_tag_marks_personal_data(tmp_path):
+    """Whatever is classified and not public is personal, also inside of others."""
+    assert load(tmp_path, PERSONAL).personal == (
+        ("email",),
+        ("phone",),
+        ("address", "street"),
+        ("orders", "card"),
+        ("nicknames",),
+    )
+
+
+def test_the_marks_go_round(tmp_path):
+    """A saved schema has its personal fields when it is loaded again."""
+    schema = load(tmp_path, PERSONAL)
+    odcs.save(schema, tmp_path / "saved.yaml")
+    assert odcs.load(tmp_path / "saved.yaml") == schema
+
+
+def test_a_classification_that_is_no_text_is_pointed_at(tmp_path):
+    """A mistake in what protects people is not passed over."""
+    text = PERSONAL.replace("classification: restricted", "classification: 3")
+    assert ":7:" in mistake(tmp_path, text).message

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from streamlab.contracts import Field, Schema
-from streamlab.errors import SchemaError
+from streamlab.errors import SchemaError, UnknownName
 
 
 def test_types_may_be_classes_as_in_polars() -> None:
@@ -64,3 +64,37 @@ def test_empty_frame_has_the_types() -> None:
     schema = Schema.of({"a": pl.List(pl.Int8), "b": pl.Datetime("ms", "UTC")})
 
     assert schema.empty().schema == schema.dtypes
+
+
+ADDRESS = pl.List(
+    pl.Struct({"street": pl.String(), "geo": pl.Struct({"lat": pl.Int8()})})
+)
+
+
+def test_personal_fields_are_marked_by_name():
+    """A column, or what is inside of one behind a point, also inside of lists."""
+    schema = Schema.of({"email": pl.String(), "address": ADDRESS})
+    marked = schema.with_personal(["address.geo.lat", "email"])
+    assert marked.personal == (("email",), ("address", "geo", "lat"))
+    assert "email    String  personal" in str(marked)
+    assert "personal: geo.lat" in str(marked)
+
+
+def test_a_mark_covers_what_is_inside():
+    """The outermost mark says it all."""
+    schema = Schema.of({"address": ADDRESS}).with_personal(["address.geo.lat"])
+    assert schema.with_personal(["address.geo"]).personal == (("address", "geo"),)
+    assert schema.with_personal(["address"]).personal == (("address",),)
+
+
+def test_a_field_that_is_not_there_is_named():
+    """A typing mistake must not leave a field unmasked."""
+    with pytest.raises(UnknownName, match="'emial'") as refused:
+        Schema.of({"email": pl.String()}).with_personal(["emial"])
+    assert "email" in refused.value.hint
+
+
+def test_a_point_in_a_name_is_no_way_inside():
+    """Where two fields are written alike, both are marked."""
+    schema = Schema.of({"a.b": pl.Int8(), "a": pl.Struct({"b": pl.Int8()})})
+    assert schema.with_personal(["a.b"]).personal == (("a.b",), ("a", "b"))

@@ -3,11 +3,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import polars as pl
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from streamlab.contracts import Schema
+from streamlab.positions import Span, TopicPartition
+from streamlab.taps.sample import Sample
+
 Cells = Callable[..., dict[str, Any]]
+
+ROWS = pl.DataFrame({"carrier": ["UA", "AA", "B6"], "arr_delay": [20, 3, 99]})
 
 
 @pytest.fixture(scope="session")
@@ -29,3 +36,40 @@ def cells(shell: InteractiveShell) -> Cells:
         return shell.user_ns
 
     return run
+
+
+@pytest.fixture(scope="session")
+def sample() -> Sample:
+    """Return three events of two partitions."""
+    metadata = pl.DataFrame(
+        {
+            "_topic": ["flights"] * 3,
+            "_partition": [0, 1, 0],
+            "_offset": [5, 7, 6],
+            "_timestamp": [0, 1, 2],
+            "_key": [b"UA", None, b"B6"],
+        },
+        schema_overrides={
+            "_partition": pl.Int32(),
+            "_timestamp": pl.Datetime("ms", "UTC"),
+        },
+    )
+    return Sample(
+        name="flights",
+        topic="flights",
+        frame=pl.concat([metadata, ROWS], how="horizontal"),
+        spans=(
+            Span(TopicPartition("flights", 0), 5, 7),
+            Span(TopicPartition("flights", 1), 7, 8),
+        ),
+        schema=Schema.of(ROWS.schema, "flights"),
+        format="json",
+        cut={"last": 3},
+        values=pl.Series(
+            [
+                b'{"carrier": "UA", "arr_delay": 20}',
+                b'{"carrier": "AA", "arr_delay": 3}',
+                b'{"carrier": "B6", "arr_delay": 99}',
+            ]
+        ),
+    )

@@ -14,17 +14,14 @@ from streamlab.connectors.console import ConsoleSink
 from streamlab.connectors.kafka.sink import KafkaSink
 from streamlab.connectors.kafka.source import KafkaSource
 from streamlab.connectors.postgres.sink import PostgresSink
-from streamlab.contracts import Schema
 from streamlab.errors import ExportRefused, UsageError
 from streamlab.export.package import MAX_SAMPLE_BYTES
 from streamlab.export.replay import replay
 from streamlab.pipelines.file import load
-from streamlab.positions import Span, TopicPartition
 from streamlab.taps.sample import Sample
 
 Cells = Callable[..., dict[str, Any]]
 
-ROWS = pl.DataFrame({"carrier": ["UA", "AA", "B6"], "arr_delay": [20, 3, 99]})
 DELAYED = """\
 import polars as pl
 import streamlab as sl
@@ -36,43 +33,6 @@ def delayed(flights, airlines):
     late = flights.filter(pl.col("arr_delay") > LATE)
     return late.join(airlines, on="carrier", how="left", maintain_order="left")
 """
-
-
-@pytest.fixture
-def sample() -> Sample:
-    """Return three events of two partitions."""
-    metadata = pl.DataFrame(
-        {
-            "_topic": ["flights"] * 3,
-            "_partition": [0, 1, 0],
-            "_offset": [5, 7, 6],
-            "_timestamp": [0, 1, 2],
-            "_key": [b"UA", None, b"B6"],
-        },
-        schema_overrides={
-            "_partition": pl.Int32(),
-            "_timestamp": pl.Datetime("ms", "UTC"),
-        },
-    )
-    return Sample(
-        name="flights",
-        topic="flights",
-        frame=pl.concat([metadata, ROWS], how="horizontal"),
-        spans=(
-            Span(TopicPartition("flights", 0), 5, 7),
-            Span(TopicPartition("flights", 1), 7, 8),
-        ),
-        schema=Schema.of(ROWS.schema, "flights"),
-        format="json",
-        cut={"last": 3},
-        values=pl.Series(
-            [
-                b'{"carrier": "UA", "arr_delay": 20}',
-                b'{"carrier": "AA", "arr_delay": 3}',
-                b'{"carrier": "B6", "arr_delay": 99}',
-            ]
-        ),
-    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -94,7 +54,10 @@ def test_a_package_has_all_its_files(
     )
 
     assert exported.files == (
+        ".dockerignore",
+        "Dockerfile",
         "README.md",
+        "ci/verify.yml",
         "late_flights/__init__.py",
         "late_flights/tables/airlines.parquet",
         "late_flights/transform.py",
@@ -106,6 +69,7 @@ def test_a_package_has_all_its_files(
         "schema.yaml",
         "tests/test_late_flights.py",
         "verify.ipynb",
+        "verify.py",
     )
     assert (exported.rows_in, exported.rows_out) == (3, 2)
 

@@ -82,3 +82,18 @@ def test_an_imported_transform_is_not_evaluated(
     (tmp_path / "defined_elsewhere.py").write_text(DELAYED)
     monkeypatch.syspath_prepend(str(tmp_path))
     assert not run(shell, capsys, "from defined_elsewhere import delayed")
+
+
+def test_the_events_that_a_transform_fails_on_are_named(shell, capsys):
+    """Origins stand below the cell, and no value."""
+    shell.user_ns["flights"] = pl.DataFrame(
+        {
+            "_topic": ["flights", "flights"],
+            "_partition": [0, 1],
+            "_offset": [5, 77],
+            "arr_delay": ["11", "Jane Doe"],
+        }
+    )
+    shown = run(shell, capsys, DELAYED.replace(") > 15", ").cast(pl.Int64) > 15"))
+    assert "Events: flights/1@77" in shown
+    assert "Jane Doe" not in shown

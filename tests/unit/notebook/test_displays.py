@@ -1,10 +1,14 @@
 """Displays: our values as HTML, with everything hostile in them inert."""
 
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from streamlab.connectors.diagnosis import Diagnosis, Step
 from streamlab.contracts import Field, Schema
+from streamlab.export import Exported, Proof
+from streamlab.export.pieces import Taken
 from streamlab.formats import Rejection
 from streamlab.notebook import displays
 from streamlab.observe.lag import LAG_SCHEMA, LagReading
@@ -42,6 +46,13 @@ def worker(text):
     return WorkerStatus(text, text, 1, "failed", 0, reason=text, counts={text: 1})
 
 
+def exported(text):
+    files = ("README.md", f"{text}/transform.py")
+    proof = Proof(constants=1, rows=2, seconds=0.3)
+    taken = (Taken(text, text),)
+    return Exported(text, Path(text), files, 115_943, text, 3, 2, proof, taken)
+
+
 def diagnosis(text, state="failed"):
     step = Step(text, state, text, text, 1.0)
     return Diagnosis("kafka", text, (step,), {text: text})
@@ -49,6 +60,7 @@ def diagnosis(text, state="failed"):
 
 MAKERS = {
     "diagnosis": diagnosis,
+    "export": exported,
     "sample": sample,
     "lag": lag,
     "status": worker,
@@ -80,6 +92,16 @@ def test_a_sample_counts_what_did_not_decode(session):
     shown = html(session, sample("x"))
     assert "did not decode" in shown
     assert "not-json" in shown
+
+
+def test_an_export_shows_its_proof_its_files_and_what_comes_next(session):
+    """The card says what was written and proved, and has the next commands."""
+    shown = html(session, exported("late"))
+    assert "exported late to late" in shown
+    assert "1 constant and 2 rows equal the live ones" in shown
+    assert "the transforms and what they need" in shown
+    assert "<b>116</b> kB" in shown
+    assert "streamlab verify late" in shown
 
 
 def test_the_shell_uses_them(shell):

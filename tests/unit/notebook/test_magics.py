@@ -82,6 +82,8 @@ def test_stop_all_ends_everything(shell, session, capsys):
         ("%tap x --last many", "invalid int value"),
         ("%tap x --format jsn", "invalid choice"),
         ("%tap x --live --key k", "--key does not go with --live"),
+        ("%tap x --into cases", "--into goes with --live"),
+        ("%tap x --live --into 2x", "'2x' cannot name a variable"),
         ("%start nothing", "there is no transform 'nothing'"),
         ("%export nothing --to table:x", "there is no transform 'nothing'"),
         ("%connect nowhere", "there is no profile 'nowhere'"),

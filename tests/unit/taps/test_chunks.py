@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from streamlab.connectors.kafka.following import Chunk
 from streamlab.positions import TopicPartition
 
@@ -42,3 +44,12 @@ def test_chunks_join_in_order():
     joined = Chunk.concat([chunk(), later])
     assert joined.values == [b"a", b"b", None, b"d", b"e"]
     assert joined.positions == {ZERO: 10, ONE: 10}
+
+
+def test_headers_stay_with_their_messages():
+    """Rows are counted anew where messages are left out or put together."""
+    first = replace(chunk(), headers={1: (("h", b"1"),), 3: (("h", b"3"),)})
+    assert first.take([3, 0], {}).headers == {0: (("h", b"3"),)}
+    assert first.head(2).headers == {1: (("h", b"1"),)}
+    joined = Chunk.concat([chunk(), first])
+    assert joined.headers == {5: (("h", b"1"),), 7: (("h", b"3"),)}

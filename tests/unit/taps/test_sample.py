@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from streamlab.contracts import Schema
+import streamlab as sl
+from streamlab.contracts import Field, Schema
 from streamlab.errors import UsageError
+from streamlab.formats import Rejection
 from streamlab.positions import Span, TopicPartition
 from streamlab.sources import METADATA_DTYPES
 from streamlab.taps.sample import Sample
@@ -53,18 +57,6 @@ def test_equality_sees_each_part(sample):
         assert sample != replace(sample, **change)
 
 
-def test_a_replay_gives_the_events_in_order_of_the_offsets(sample):
-    """Values, keys, times and offsets are those of the log, in batches."""
-    batches = list(sample.replay(batch_rows=2))
-    assert [len(batch) for batch in batches] == [2, 1]
-    assert batches[0].values == [b'{"n":2}', b'{"n":3}']
-    assert batches[0].spans == (Span(TopicPartition("t", 0), 3, 5),)
-    assert batches[0].origins.keys() == [None, b""]
-    assert batches[0].origins.timestamps_ms() == [2000, 3000]
-    assert batches[1].origins.positions() == [7]
-    assert batches[1].size_bytes == 7
-
-
 def test_pandas_gets_the_same_rows(sample):
     """One step leads to pandas."""
     pytest.importorskip("pandas")
@@ -88,3 +80,81 @@ def test_a_folder_that_is_not_there_is_said(sample, tmp_path):
     with pytest.raises(UsageError, match="cannot be written"):
         sample.save(tmp_path / "none" / "s.parquet")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_the_same_bytes_each_time(sample, tmp_path):
+    """A sample under version control changes when it changes."""
+    first = sample.save(tmp_path / "one.parquet").read_bytes()
+    assert sample.save(tmp_path / "two.parquet").read_bytes() == first
+    again = Sample.load(tmp_path / "one.parquet").save(tmp_path / "three.parquet")
+    assert again.read_bytes() == first
+
+
+def test_everything_goes_through_a_file(sample, tmp_path):
+    """Rejected values with their places, headers, marks of personal fields."""
+    places = sample.frame.select(list(METADATA_DTYPES)).head(1)
+    whole = replace(
+        sample,
+        schema=Schema((Field("n", pl.Int64(), required=True, personal=True),)),
+        rejected=(Rejection(3, "not-json", "why"),),
+        rejected_values=(b"\xff",),
+        rejected_places=places.with_columns(_offset=pl.lit(9, pl.Int64)),
+        headers={(1, 7): (("h", b"\xff"), ("h", None))},
+        masks=(("n",),),
+        withheld=2,
+    )
+    loaded = Sample.load(whole.save(tmp_path / "s.parquet"))
+    assert loaded == whole
+    assert loaded.rejected_places.equals(whole.rejected_places)
+    assert loaded.rejected_places.schema == whole.rejected_places.schema
+    assert loaded.headers == whole.headers
+    assert loaded.is_masked
+
+
+def old_file(sample: Sample, path: Path) -> Path:
+    """Write a sample as the first version of streamlab did."""
+    notes = {
+        "name": "t",
+        "topic": "t",
+        "format": "json",
+        "cut": {"last": 3, "stopped_by": "end"},
+        "spans": [[0, 3, 5], [1, 7, 8]],
+        "schema_name": "events",
+        "fields": [["n", False]],
+        "rejected": [[1, "not-json", "the value is not JSON"]],
+        "rejected_values": ["ew=="],
+    }
+    sample.frame.with_columns(sample.values.alias("_value")).write_parquet(
+        path, metadata={"streamlab.sample": json.dumps(notes)}
+    )
+    return path
+
+
+def test_a_file_of_the_first_version_is_read(sample, tmp_path):
+    """It has no places of rejected values; all else is there."""
+    old = Sample.load(old_file(sample, tmp_path / "old.parquet"))
+    assert old.events.equals(sample.events)
+    assert old.spans == sample.spans
+    assert old.rejected_values == (b"{",)
+    assert old.rejected_places.height == 0
+    assert sl.replay([], old).rows_in == 3
+    assert Sample.load(old.save(tmp_path / "new.parquet")) == old
+
+
+def test_a_file_of_the_first_version_grows(sample, tmp_path):
+    """What has no place cannot be put in order: it is left out, and counted."""
+    old = Sample.load(old_file(sample, tmp_path / "old.parquet"))
+    grown = old.with_values([b'{"n": 4}'])
+    assert grown.frame.height == 4
+    assert (grown.rejected, grown.withheld) == ((), 1)
+
+
+def test_a_file_of_a_later_version_is_refused(sample, tmp_path):
+    """Rather no sample than half of one."""
+    path = sample.save(tmp_path / "s.parquet")
+    notes = json.loads(pl.read_parquet_metadata(path)["streamlab.sample"])
+    pl.read_parquet(path).write_parquet(
+        path, metadata={"streamlab.sample": json.dumps({**notes, "version": 3})}
+    )
+    with pytest.raises(UsageError, match="later"):
+        Sample.load(path)

@@ -1,11 +1,11 @@
-"""Destinations as they are written in a magic."""
+"""Destinations as they are written on a command line or in a magic."""
 
 from pathlib import Path
 
 import pytest
 
 from streamlab.errors import UsageError
-from streamlab.notebook import endpoints
+from streamlab.pipelines import endpoints
 
 
 def test_a_table_is_appended_to():

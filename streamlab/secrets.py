@@ -1,4 +1,4 @@
-"""What must never be written into a package: secrets, and paths of one machine."""
+"""What must never be written down: secrets, and paths of one machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,21 @@ def objection(name: str, value: object) -> str:
         name: What the value is called: a constant, a client option.
         value: Anything; only texts can be objectionable.
     """
-    if not isinstance(value, str) or not value:
+    if why := secret_objection(name, value):
+        return why
+    if isinstance(value, str) and is_absolute_path(value):
+        return "is a path of this machine"
+    return ""
+
+
+def secret_objection(name: str, value: object) -> str:
+    """Return why a value looks like a secret, without the value; "" if it does not.
+
+    Args:
+        name: What the value is called.
+        value: Anything; only texts can be secrets, and references are none.
+    """
+    if not isinstance(value, str):
         return ""
     without_references = _REFERENCE.sub("", value)
     if not without_references:
@@ -30,8 +44,6 @@ def objection(name: str, value: object) -> str:
         return "is named like a secret"
     if _CREDENTIALS.search(without_references):
         return "holds a password"
-    if is_absolute_path(value):
-        return "is a path of this machine"
     return ""
 
 

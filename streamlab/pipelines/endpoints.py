@@ -1,4 +1,4 @@
-"""Where a worker of a magic reads and writes: a topic; ``table:delays`` and others."""
+"""Both ends of a worker as a person writes them: a topic; ``table:delays``."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streamlab.export.secrets import objection
+from streamlab.secrets import objection
 
 
 @pytest.mark.parametrize(
