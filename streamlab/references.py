@@ -21,6 +21,11 @@ def is_reference(value: str) -> bool:
     return _REFERENCE.search(value) is not None
 
 
+def references_in(value: str) -> list[str]:
+    """Return the references in a text, in order."""
+    return [match.group() for match in _REFERENCE.finditer(value)]
+
+
 def resolved(value: str, folder: Path) -> str:
     """Return a setting with its references replaced.
 

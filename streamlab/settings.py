@@ -186,11 +186,6 @@ def resolved(value: str, *, base: Path | None = None) -> str:
     return references.resolved(value, base or home_of(Path.cwd()))
 
 
-def references(value: str) -> list[str]:
-    """Return the references in a text, such as ``${env:NAME}``, in order."""
-    return [match.group() for match in _REFERENCE.finditer(value)]
-
-
 def render_mode() -> str:
     """Return how notebook views are asked to render: ``static``, ``live`` or ``""``.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from streamlab.export.pieces import Taken
+from streamlab.export.capture.pieces import Taken
 from streamlab.export.proof import Proof, counted
 from streamlab.pipelines.file import FILE_NAME
 

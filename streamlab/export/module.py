@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from streamlab.export.draft import TABLES
-from streamlab.export.imports import Import
-from streamlab.export.literals import WIDTH, literal
-from streamlab.export.pieces import Captured, Definition
+from streamlab.export.capture.draft import TABLES
+from streamlab.export.capture.imports import Import
+from streamlab.export.capture.literals import WIDTH, literal
+from streamlab.export.capture.pieces import Captured, Definition
 from streamlab.transforms.transform import Transform
 
 

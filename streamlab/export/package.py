@@ -17,11 +17,12 @@ import polars as pl
 from streamlab import secrets
 from streamlab.connectors import BUILT_IN
 from streamlab.errors import DISTRIBUTION, ExportRefused, UsageError
-from streamlab.export import destination, imports
-from streamlab.export.capture import capture
+from streamlab.export import destination
+from streamlab.export.capture import imports
+from streamlab.export.capture.capturing import capture
+from streamlab.export.capture.pieces import Captured
 from streamlab.export.exported import Exported
 from streamlab.export.module import text_of
-from streamlab.export.pieces import Captured
 from streamlab.export.proof import prove
 from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
@@ -195,7 +196,8 @@ def _carried(pipeline: Pipeline, sample: Sample) -> _Parts:
         listed = "\n".join(f"  - {problem}" for problem in problems)
         raise ExportRefused(
             f"the export of {pipeline.name} does not carry:\n{listed}",
-            hint="see the table of what an export carries in docs/export.md",
+            hint="it carries functions, classes, their imports, constants that can be "
+            "written down, frames and local files; docs/export.md lists the cases",
         )
     words = f"{sample.frame.height:,} of topic {sample.topic}"
     return _Parts(captured, files, words)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streamlab.errors import StreamlabError
-from streamlab.export import literals
+from streamlab.export.capture import literals
 from streamlab.export.verification import SAMPLE
 from streamlab.pipelines import file
 from streamlab.taps.sample import Sample

@@ -12,7 +12,8 @@ import yaml
 
 from streamlab.errors import SettingsError, UsageError, WrongParameters, near_names
 from streamlab.headless.parameters import MISSING, Parameter
-from streamlab.settings import references, resolved
+from streamlab.references import references_in
+from streamlab.settings import resolved
 
 Values: TypeAlias = Mapping[str, Any]
 
@@ -71,7 +72,7 @@ def checked(
             continue
         shown[name] = fitting if isinstance(fitting, str) else repr(fitting)
         made = found[name].kind.code(fitting)
-        if isinstance(fitting, str) and (inside := references(fitting)):
+        if isinstance(fitting, str) and (inside := references_in(fitting)):
             used += inside
             made = f"_resolved({made})"
         lines.append(f"{name} = {made}")
@@ -106,7 +107,7 @@ def _fitting(one: Parameter, value: Any, folder: Path) -> Any:
         else:
             fitting = one.kind.fitted(value)
     except (ValueError, KeyError):
-        if isinstance(value, str) and references(value):
+        if isinstance(value, str) and references_in(value):
             message = f"{one.name} is {one.kind.phrase}, and a reference is a text"
             raise ValueError(message) from None
         what = type(value).__name__ if not isinstance(value, str) else repr(str(value))

@@ -8,7 +8,7 @@ import pytest
 from streamlab.connectors.diagnosis import Diagnosis, Step
 from streamlab.contracts import Field, Schema
 from streamlab.export import Exported, Proof
-from streamlab.export.pieces import Taken
+from streamlab.export.capture.pieces import Taken
 from streamlab.formats import Rejection
 from streamlab.notebook import displays
 from streamlab.observe.lag import LAG_SCHEMA, LagReading

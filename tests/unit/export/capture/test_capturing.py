@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from streamlab.export.capture import capture
+from streamlab.export.capture.capturing import capture
 from streamlab.export.module import text_of
 from streamlab.export.tables import gathered
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from streamlab.export.bindings import Binding, bindings
+from streamlab.export.capture.bindings import Binding, bindings
 
 _HISTORY = "_ih"
 """Where IPython keeps the cells that were run, in the user's own namespace."""

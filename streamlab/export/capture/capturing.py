@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from types import FunctionType, ModuleType
 from typing import Any
 
-from streamlab.export import constants, frames, imports, names
-from streamlab.export.definitions import Definitions
-from streamlab.export.draft import TABLES, Draft, User
-from streamlab.export.imports import Import
-from streamlab.export.namespace import Namespace
-from streamlab.export.objections import in_comments, objections
-from streamlab.export.pieces import Captured, Constant, Frame
-from streamlab.export.unfit import unfit
-from streamlab.export.values import Unwritable
+from streamlab.export.capture import constants, frames, imports, names
+from streamlab.export.capture.definitions import Definitions
+from streamlab.export.capture.draft import TABLES, Draft, User
+from streamlab.export.capture.imports import Import
+from streamlab.export.capture.namespace import Namespace
+from streamlab.export.capture.objections import in_comments, objections
+from streamlab.export.capture.pieces import Captured, Constant, Frame
+from streamlab.export.capture.unfit import unfit
+from streamlab.export.capture.values import Unwritable
 from streamlab.transforms.transform import Transform
 
 _OWN_NAMES = frozenset({"__name__", "__doc__", "__module__", "__qualname__"})

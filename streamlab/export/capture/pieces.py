@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from streamlab.export.imports import Import
+from streamlab.export.capture.imports import Import
 from streamlab.transforms.transform import Transform
 
 

@@ -8,8 +8,8 @@ import symtable
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from streamlab.export.bindings import root
-from streamlab.export.namespace import parsed
+from streamlab.export.capture.bindings import root
+from streamlab.export.capture.namespace import parsed
 
 _CHANGES = frozenset(
     [

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from types import FunctionType, MemberDescriptorType
 from typing import Any
 
-from streamlab.export.expressions import Evaluation, NotPure
-from streamlab.export.found import Found, SourceMissing, find, source
-from streamlab.export.namespace import Namespace, parsed
-from streamlab.export.values import is_named_tuple, same
+from streamlab.export.capture.expressions import Evaluation, NotPure
+from streamlab.export.capture.found import Found, SourceMissing, find, source
+from streamlab.export.capture.namespace import Namespace, parsed
+from streamlab.export.capture.values import is_named_tuple, same
 
 
 def find_class(kind: type, namespace: Namespace) -> Found:

@@ -14,15 +14,15 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from streamlab.contracts import Schema
-from streamlab.export.capture import capture
+from streamlab.export.capture.capturing import capture
+from streamlab.export.capture.pieces import Captured
 from streamlab.export.module import text_of
-from streamlab.export.pieces import Captured
 from streamlab.export.tables import gathered
 from streamlab.transforms.application import prepare
-from tests.unit.export.capture_cases import CASES, SECRET, START, Case
-from tests.unit.export.capture_table import DOCS, GROUPS, documented, table
+from tests.unit.export.capture.cases import CASES, SECRET, START, Case
+from tests.unit.export.capture.table import DOCS, GROUPS, documented, table
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 CARRIED = [case for case in CASES if not case.refused]
 EVENTS = pl.DataFrame({"carrier": ["UA", "AA", "B6"], "arr_delay": [20, 12, 99]})
 FRAME = pl.DataFrame(
@@ -261,7 +261,7 @@ def _ruff(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_docs_have_the_table_of_the_cases() -> None:
-    """The table is written by ``python -m tests.unit.export.capture_table``."""
+    """The table is written by ``python -m tests.unit.export.capture.table``."""
     assert documented(DOCS.read_text()) == table(CASES)
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamlab.export import constants, imports
-from streamlab.export.imports import Import
-from streamlab.export.local import LocalModules
-from streamlab.export.namespace import Namespace
-from streamlab.export.ordering import ordered, required
-from streamlab.export.pieces import Captured, Definition, Piece, Taken
-from streamlab.export.provenance import Provenance
-from streamlab.export.values import Unwritable, Writer
+from streamlab.export.capture import constants, imports
+from streamlab.export.capture.imports import Import
+from streamlab.export.capture.local import LocalModules
+from streamlab.export.capture.namespace import Namespace
+from streamlab.export.capture.ordering import ordered, required
+from streamlab.export.capture.pieces import Captured, Definition, Piece, Taken
+from streamlab.export.capture.provenance import Provenance
+from streamlab.export.capture.values import Unwritable, Writer
 
 TABLES = "TABLES"
 """Name of the constant that says where the package's tables are."""

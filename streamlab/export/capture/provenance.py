@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from types import ModuleType
 
-from streamlab.export.bindings import Binding
-from streamlab.export.imports import is_local
-from streamlab.export.namespace import Namespace
+from streamlab.export.capture.bindings import Binding
+from streamlab.export.capture.imports import is_local
+from streamlab.export.capture.namespace import Namespace
 
 _MACHINE = {
     "os.environ": "the environment",

@@ -1,4 +1,4 @@
-"""The cases of ``capture_cases.txt``, which says how it is written."""
+"""The cases of ``cases.txt``, which says how it is written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ START = "import polars as pl\nimport streamlab as sl\n"
 SECRET = "hunter2-hunter2"
 """The secret that the cases have in texts, and in the environment."""
 
-_FILE = Path(__file__).with_name("capture_cases.txt")
+_FILE = Path(__file__).with_name("cases.txt")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The table of the docs: what an export carries and what it refuses.
 
-``python -m tests.unit.export.capture_table`` writes it.
+``python -m tests.unit.export.capture.table`` writes it.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.unit.export.capture_cases import CASES, Case
+from tests.unit.export.capture.cases import CASES, Case
 
-DOCS = Path(__file__).parents[3] / "docs" / "export.md"
-BEGIN = "<!-- cases: made by python -m tests.unit.export.capture_table -->\n"
+DOCS = Path(__file__).parents[4] / "docs" / "export.md"
+BEGIN = "<!-- cases: made by python -m tests.unit.export.capture.table -->\n"
 END = "<!-- end of cases -->\n"
 
 

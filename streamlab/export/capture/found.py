@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-from streamlab.export.namespace import Namespace, parsed
+from streamlab.export.capture.namespace import Namespace, parsed
 
 _CELL_MARKER = re.compile(r"#\s*(%%|\+|-\s*$|In\[)")
 """Comments that notebook tools write between cells."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from streamlab.errors import DISTRIBUTION
-from streamlab.export.namespace import Namespace
+from streamlab.export.capture.namespace import Namespace
 
 NOTEBOOK_ONLY = frozenset({"IPython", "ipykernel", "ipywidgets", "get_ipython"})
 

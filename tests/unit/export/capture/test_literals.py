@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamlab.export.literals import WIDTH, is_literal, literal
+from streamlab.export.capture.literals import WIDTH, is_literal, literal
 
 SCALARS = st.one_of(
     st.none(),

@@ -9,15 +9,15 @@ from dataclasses import replace
 from types import FunctionType
 from typing import Any
 
-from streamlab.export import closures, constants, imports, names, signatures
-from streamlab.export.classes import find_class, own_methods
-from streamlab.export.draft import Draft, User
-from streamlab.export.found import Found, SourceMissing, find
-from streamlab.export.namespace import Namespace
-from streamlab.export.objections import in_comments, objections
-from streamlab.export.pieces import Constant, Definition
-from streamlab.export.provenance import called
-from streamlab.export.values import Unwritable
+from streamlab.export.capture import closures, constants, imports, names, signatures
+from streamlab.export.capture.classes import find_class, own_methods
+from streamlab.export.capture.draft import Draft, User
+from streamlab.export.capture.found import Found, SourceMissing, find
+from streamlab.export.capture.namespace import Namespace
+from streamlab.export.capture.objections import in_comments, objections
+from streamlab.export.capture.pieces import Constant, Definition
+from streamlab.export.capture.provenance import called
+from streamlab.export.capture.values import Unwritable
 from streamlab.transforms.transform import Transform, transform
 
 _MUTABLE = (list, dict, set, bytearray)

@@ -27,7 +27,7 @@ from typing import Any
 
 import polars as pl
 
-from streamlab.export import values
+from streamlab.export.capture import values
 
 
 class NotPure(Exception):

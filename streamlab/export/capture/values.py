@@ -21,8 +21,8 @@ from typing import Any
 
 import polars as pl
 
-from streamlab.export import literals
-from streamlab.export.unfit import unfit
+from streamlab.export.capture import literals
+from streamlab.export.capture.unfit import unfit
 
 _DATES = (dt.date, dt.datetime, dt.time, dt.timedelta)
 _EQUAL = (

@@ -10,15 +10,15 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from streamlab.export import imports
-from streamlab.export.classes import find_class
-from streamlab.export.expressions import Evaluation, NotPure
-from streamlab.export.found import SourceMissing, find
-from streamlab.export.names import run_at_definition
-from streamlab.export.namespace import Namespace, parsed
-from streamlab.export.objections import in_comments, objections
-from streamlab.export.provenance import Provenance
-from streamlab.export.values import same
+from streamlab.export.capture import imports
+from streamlab.export.capture.classes import find_class
+from streamlab.export.capture.expressions import Evaluation, NotPure
+from streamlab.export.capture.found import SourceMissing, find
+from streamlab.export.capture.names import run_at_definition
+from streamlab.export.capture.namespace import Namespace, parsed
+from streamlab.export.capture.objections import in_comments, objections
+from streamlab.export.capture.provenance import Provenance
+from streamlab.export.capture.values import same
 
 _TAKEN = frozenset({"transform", "worker", "tables", "pipeline", "schema"})
 """Names that the package's module has files of."""

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from types import FunctionType
 from typing import Any
 
-from streamlab.export.expressions import Evaluation, NotPure
-from streamlab.export.namespace import Namespace
-from streamlab.export.values import Writer, same
+from streamlab.export.capture.expressions import Evaluation, NotPure
+from streamlab.export.capture.namespace import Namespace
+from streamlab.export.capture.values import Writer, same
 
 Edit = tuple[ast.expr, str]
 

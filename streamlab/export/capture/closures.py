@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from types import FunctionType
 from typing import Any
 
-from streamlab.export.bindings import root
-from streamlab.export.found import Found, SourceMissing, codes, unwrapped
-from streamlab.export.namespace import Namespace
-from streamlab.export.values import Writer, same
+from streamlab.export.capture.bindings import root
+from streamlab.export.capture.found import Found, SourceMissing, codes, unwrapped
+from streamlab.export.capture.namespace import Namespace
+from streamlab.export.capture.values import Writer, same
 
 
 def layers(value: Any, name: str, namespace: Namespace) -> tuple[list[Any], Any]:

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from streamlab import secrets
-from streamlab.export import imports, literals, values
-from streamlab.export.bindings import Binding
-from streamlab.export.expressions import Evaluation, NotPure
-from streamlab.export.imports import Import
-from streamlab.export.namespace import Namespace
-from streamlab.export.objections import named, texts
-from streamlab.export.provenance import UNKNOWN, Provenance
-from streamlab.export.values import Unwritable
+from streamlab.export.capture import imports, literals, values
+from streamlab.export.capture.bindings import Binding
+from streamlab.export.capture.expressions import Evaluation, NotPure
+from streamlab.export.capture.imports import Import
+from streamlab.export.capture.namespace import Namespace
+from streamlab.export.capture.objections import named, texts
+from streamlab.export.capture.provenance import UNKNOWN, Provenance
+from streamlab.export.capture.values import Unwritable
 
 same = values.same
 
