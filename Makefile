@@ -8,7 +8,7 @@ PEERS  := .venv-peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup hooks demo test browser check format lab notebooks bench \
-        bench-peers wheel lock up down clean
+        bench-cdc bench-peers torture-cdc wheel lock up down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,12 @@ notebooks: $(READY) ## run every tutorial on servers of its own and keep its out
 
 bench: $(READY) ## measure throughput, memory and latency beside the bare client
 	@$(BIN)/python -m benchmarks
+
+bench-cdc: $(READY) ## measure change data capture: snapshot, stream and latency
+	@$(BIN)/python -m benchmarks.changes
+
+torture-cdc: $(READY) ## kill and cut change data capture a hundred times, and judge it
+	@$(BIN)/python -m tests.faults.torture_cdc
 
 bench-peers: $(READY) $(PEERS)/.ready ## measure Quix Streams on the same work, in turn with ours
 	@$(BIN)/python -m benchmarks.peers $(PEERS)/bin/python

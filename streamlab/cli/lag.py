@@ -9,6 +9,7 @@ import time
 
 import polars as pl
 
+from streamlab.observe import workers
 from streamlab.observe.lag import LagReading, LagWatch, lag
 
 EVERY_S = 2.0
@@ -27,6 +28,10 @@ def add(_name: str, parser: argparse.ArgumentParser) -> None:
 def run(_name: str, arguments: argparse.Namespace) -> int:
     """Show the lag of a group, once or until interrupted; it is not joined."""
     written = _as_json if arguments.json else _as_text
+    if behind := _of_workers(arguments.group):
+        # What reads a database has no group; its worker knows how far it is behind.
+        print(behind)
+        return 0
     if not arguments.follow:
         print(written(lag(arguments.group, profile=arguments.profile)))
         return 0
@@ -38,6 +43,18 @@ def run(_name: str, arguments: argparse.Namespace) -> int:
             print(watch.sampler.error, file=sys.stderr)
             continue
         print(written(watch.latest), flush=True)
+
+
+def _of_workers(pipeline: str) -> str:
+    """Return the lag of a pipeline that reads a database's log, while it runs."""
+    lines = []
+    for announced in workers.workers(pipeline):
+        status = workers.status(announced)
+        if "slot_lag_bytes" not in status.source:
+            continue
+        lines += [f"{name}: {lag:,} bytes behind" for name, lag in status.lag.items()]
+        lines += [f"  {name} {value:,.0f}" for name, value in status.source.items()]
+    return "\n".join(lines)
 
 
 def _as_json(reading: LagReading) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+import polars as pl
 import psycopg
 import pytest
 
@@ -14,7 +16,7 @@ from streamlab.connectors.memory import MemorySink, MemoryTarget
 from streamlab.connectors.postgres.overlap import Overlap
 from streamlab.engines.local import Worker
 from streamlab.errors import PositionLost
-from streamlab.pipelines import Pace
+from streamlab.pipelines import Input, Pace
 from tests.integration.test_postgres_source import Shop, replayed, shop, there
 
 pytestmark = pytest.mark.integration
@@ -139,3 +141,71 @@ def test_a_snapshot_may_be_left_out(shop: Shop) -> None:
     assert shop.catch_up(target, snapshot="never").height == 0
     shop.run("insert into {t} values (11, 'x', 1)")
     assert shop.catch_up(target, snapshot="never")["id"].to_list() == [11]
+
+
+@pytest.fixture
+def other(shop: Shop) -> Iterator[str]:
+    """Return a second table, of a thousand rows."""
+    name = f"{shop.table}_more"
+    shop.run(
+        f"create table {name} (id int primary key, name text)",
+        f"insert into {name} select i, 'x' from generate_series(1, 1000) i",
+    )
+    yield name
+    shop.run(f"drop table {name}")
+
+
+def run_over(
+    shop: Shop, target: MemoryTarget, *tables: str, stop_at: int = 0
+) -> pl.DataFrame:
+    """Run over some tables until caught up, or until there are so many rows."""
+    source = replace(
+        shop.source(), tables=tuple(f"public.{t}" for t in tables), shape="flat"
+    )
+    pipeline = replace(
+        shop.pipeline(MemorySink(target=target)),
+        inputs=(Input(source, "rows", source.schema()),),
+        pace=Pace(max_rows=20 if stop_at else 1_000),
+    )
+    worker = Worker(pipeline)
+    if not stop_at:
+        worker.run(until_caught_up=True)
+        return target.frame()
+    running = threading.Thread(target=worker.run)
+    running.start()
+    while running.is_alive() and target.frame().height < stop_at:
+        time.sleep(0.001)
+    worker.stop()
+    running.join()
+    return target.frame()
+
+
+def test_a_table_is_added_to_a_running_pipeline(shop: Shop, other: str) -> None:
+    """It gets a snapshot of its own, in parts, too; the others go on."""
+    target = MemoryTarget()
+    assert run_over(shop, target, shop.table).height == 10
+    shop.run("insert into {t} values (11, 'x', 1)")
+    begun = run_over(shop, target, shop.table, other, stop_at=200)
+    assert 200 <= begun.height < 1_000
+    shop.run(
+        f"update {other} set name = 'y' where id in (1, 999)",
+        f"delete from {other} where id in (2, 998)",
+        "insert into {t} values (12, 'x', 1)",
+    )
+    run_over(shop, target, shop.table, other)
+    shop.run(f"insert into {other} values (0, 'z')")
+    events = run_over(shop, target, shop.table, other)
+    mine = events.filter(pl.col("_table") == shop.table)
+    assert mine["_op"].to_list() == ["snapshot"] * 10 + ["insert"] * 2
+    rows: dict[int, str] = {}
+    for event in events.filter(pl.col("_table") == other).iter_rows(named=True):
+        row = json.loads(event["value"])
+        assert (row["id"] in rows) == (event["_op"] in {"update", "delete"}), event
+        if event["_op"] == "delete":
+            del rows[row["id"]]
+        else:
+            rows[row["id"]] = row["name"]
+    with psycopg.connect(shop.dsn) as connection:
+        found = connection.execute(f"select id, name from {other}").fetchall()
+    assert rows == dict(found)
+    assert events.select("_lsn", "_index").n_unique() == events.height

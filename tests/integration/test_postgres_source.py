@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
+import psutil
 import psycopg
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -20,7 +21,8 @@ from streamlab.connectors.memory import MemorySink, MemoryTarget
 from streamlab.connectors.postgres.sink import PostgresSink
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.engines.local import Worker
-from streamlab.errors import Refused
+from streamlab.engines.local.dead_letters import DeadLetterFile
+from streamlab.errors import Refused, SchemaError
 from streamlab.pipelines import DeadLetters, Input, Pipeline
 from streamlab.sinks import Sink
 
@@ -334,3 +336,104 @@ def test_each_table_has_a_topic(
         '{"a":1,"Größe":"y"}'.encode(),
     }
     assert len(theirs) == 6
+
+
+def test_a_large_transaction_goes_through_in_pieces(shop: Shop) -> None:
+    """Memory stays bounded however much one commit brings."""
+    target = MemoryTarget()
+    shop.catch_up(target)
+    rows, size = 60_000, 2_000  # 120 MB in one transaction
+    shop.run(
+        "alter table {t} alter column name set storage plain",
+        f"insert into {{t}} select i, repeat('x', {size}), 1 "
+        f"from generate_series(1000, {999 + rows}) i",
+    )
+    epochs: list[int] = []
+
+    counting = MemoryTarget()
+    counting.progress = target.progress
+    sink = MemorySink(target=counting)
+    pipeline = shop.pipeline(sink)
+    worker = Worker(pipeline)
+    counted = pl.Series(dtype=pl.Int64)
+
+    process = psutil.Process()
+    before = process.memory_info().rss
+    peak = before
+    running = threading.Thread(target=worker.run, kwargs={"until_caught_up": True})
+    running.start()
+    while running.is_alive():
+        peak = max(peak, process.memory_info().rss)
+        while counting.batches:
+            batch = counting.batches.pop(0)
+            epochs.append(batch.frame.height)
+            counted.append(batch.frame["_lsn"].cast(pl.Int64).unique())
+        time.sleep(0.01)
+    running.join()
+    for batch in counting.batches:
+        epochs.append(batch.frame.height)
+        counted.append(batch.frame["_lsn"].unique())
+    assert sum(epochs) == rows
+    assert max(epochs) < rows / 2
+    assert counted.n_unique() == 1
+    assert (peak - before) / 2**20 < 600
+
+
+def test_a_column_that_is_added_passes_others_stop(shop: Shop) -> None:
+    """What the rows mean may not change behind the reader's back."""
+    target = MemoryTarget()
+    pipeline = shop.pipeline(MemorySink(target=target))
+    Worker(pipeline).run(until_caught_up=True)
+    shop.run(
+        "alter table {t} add column extra int default 7",
+        "insert into {t} values (11, 'x', 1, 5)",
+    )
+    Worker(pipeline).run(until_caught_up=True)
+    assert 11 in target.frame()["id"]
+    assert "extra" not in target.frame().columns
+    shop.run(
+        "alter table {t} rename column price to cost",
+        "insert into {t} values (12, 'x', 1, 5)",
+    )
+    for _ in range(2):
+        with pytest.raises(SchemaError, match="'price'"):
+            Worker(pipeline).run(until_caught_up=True)
+    assert 12 not in target.frame()["id"]
+
+
+def test_a_dead_letter_has_its_bytes_and_its_place(shop: Shop) -> None:
+    """A value that the column's type cannot hold does not stop its neighbours."""
+    shop.run(
+        "alter table {t} add column at timestamptz",
+        "update {t} set at = '2024-01-01' where id > 1",
+        "update {t} set at = 'infinity' where id = 1",
+    )
+    target = MemoryTarget()
+    rows = shop.catch_up(target)
+    assert rows["id"].to_list() == list(range(2, 11))
+    (letter,) = DeadLetterFile(shop.folder / "dead.jsonl").read()
+    assert letter.topic == shop.slot
+    assert b'"infinity"' in (letter.value or b"")
+    assert letter.code == "unrepresentable"
+    assert "'at'" in letter.reason
+
+
+def test_partitions_come_as_their_root(shop: Shop) -> None:
+    """Quoted names, generated columns and partitions are one table."""
+    shop.run(
+        "drop table {t}",
+        'create table {t} (id int, name text, price numeric(10, 2), "Art " text, '
+        "twice numeric generated always as (price * 2) stored, primary key (id)) "
+        "partition by range (id)",
+        "create table {t}_a partition of {t} for values from (0) to (100)",
+        "create table {t}_b partition of {t} for values from (100) to (200)",
+        "insert into {t} values (1, 'a', 1, 'x'), (101, 'b', 2, 'y')",
+    )
+    target = MemoryTarget()
+    shop.catch_up(target)
+    shop.run("update {t} set id = id + 1", "update {t} set id = 150 where id = 2")
+    rows = shop.catch_up(target)
+    assert replayed(rows) == there(shop)
+    assert set(rows["_table"]) == {shop.table}
+    assert "twice" not in rows.columns
+    assert "Art " in rows.columns

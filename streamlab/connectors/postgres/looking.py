@@ -14,7 +14,7 @@ from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.decoding import TableVersions, read_catalog
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.published import Table
-from streamlab.connectors.postgres.shapes import Shape
+from streamlab.connectors.postgres.shapes import RowShape, Shape
 from streamlab.errors import UsageError
 from streamlab.positions import TopicPartition
 
@@ -57,14 +57,14 @@ class Look:
         system: Its system identifier.
         database: Name of the database.
         tables: The tables to read.
-        published: Whether the publication exists.
+        new: Those of them that the publication, if it exists, does not have.
         versions: How their rows are decoded.
     """
 
     system: str
     database: str
     tables: Sequence[Table]
-    published: bool
+    new: Sequence[Table]
     versions: TableVersions
 
     @property
@@ -90,15 +90,20 @@ def look(reading: Reading) -> Look:
             raise UsageError(
                 message, hint="ALTER SYSTEM SET wal_level = 'logical', and restart it"
             )
-        there = published.exists(connection, reading.publication)
-        if reading.tables:
-            oids = published.resolved(connection, reading.tables)
-        else:
-            oids = published.members(connection, reading.publication)
+        there = published.members(connection, reading.publication)
+        named = published.resolved(connection, reading.tables)
+        # What was taken out of the settings is still published, and still comes.
+        oids = list(dict.fromkeys([*named, *there]))
         if not oids:
             message = f"publication {reading.publication!r} has no tables"
             raise UsageError(message, hint='name them: tables = ["public.orders"]')
         tables = published.tables(connection, oids, reading.publication)
+        if isinstance(reading.shape, RowShape) and len(tables) > 1:
+            others = ", ".join(map(str, tables))
+            message = f"rows of several tables have no columns in common: {others}"
+            raise UsageError(
+                message, hint='use shape = "flat", or a publication of one table'
+            )
         versions = TableVersions(
             reading.address,
             read_catalog(connection),
@@ -106,7 +111,8 @@ def look(reading: Reading) -> Look:
             reading.shape,
             reading.as_text,
         )
-        return Look(found["system"], found["database"], tables, there, versions)
+        new = [table for table in tables if there and table.relation.oid not in there]
+        return Look(found["system"], found["database"], tables, new, versions)
 
 
 _SERVER = """

@@ -25,6 +25,10 @@ __all__ = ["lsn_number", "lsn_text", "parsed", "spelled"]
 
 NOT_BEGUN: Position = (0, 0)
 IN_SNAPSHOT = -1
+ROWS_BITS = 40
+ROWS_MASK = (1 << ROWS_BITS) - 1
+"""Rows of a snapshot are counted in these bits; above them is which snapshot it is."""
+
 _WRITTEN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})(?::([0-9]+))?")
 
 
@@ -34,7 +38,9 @@ def spelled(position: Position) -> str:
     if numbers == NOT_BEGUN:
         return "not begun"
     if len(numbers) > 2 and numbers[1] == IN_SNAPSHOT:  # noqa: PLR2004 -- LSN and index
-        return f"snapshot at {lsn_text(numbers[0])}, {numbers[2]:,} rows read"
+        return (
+            f"snapshot at {lsn_text(numbers[0])}, {numbers[2] & ROWS_MASK:,} rows read"
+        )
     return f"{lsn_text(numbers[0])}:{numbers[1]}"
 
 

@@ -208,19 +208,13 @@ def _choices(name: str) -> str:
     )
 
 
-def exists(connection: psycopg.Connection[Any], publication: str) -> bool:
-    """Return whether there is a publication of that name."""
-    return connection.execute(_PUBLICATION, [publication]).fetchone() is not None
-
-
 def publish(
     connection: psycopg.Connection[Any], publication: str, wanted: Sequence[Table]
 ) -> None:
-    """Create a publication of checked tables, or check the one that is there.
+    """Create a publication of checked tables, or add them to the one that is there.
 
     Raises:
         Refused: The server does not allow it.
-        UsageError: The publication lacks a table, or leaves out partitions' root.
     """
     row = connection.execute(_PUBLICATION, [publication]).fetchone()
     if row is None:
@@ -244,10 +238,20 @@ def publish(
         there = set(members(connection, publication))
     missing = [table for table in wanted if table.relation.oid not in there]
     if missing:
+        _add(connection, publication, missing)
+
+
+def _add(
+    connection: psycopg.Connection[Any], publication: str, missing: Sequence[Table]
+) -> None:
+    statement = sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(
+        sql.Identifier(publication),
+        sql.SQL(", ").join(table.identifier for table in missing),
+    )
+    try:
+        connection.execute(statement)
+    except psycopg.errors.InsufficientPrivilege:
         listed = ", ".join(map(str, missing))
-        statement = sql.SQL("ALTER PUBLICATION {} ADD TABLE {}").format(
-            sql.Identifier(publication),
-            sql.SQL(", ").join(table.identifier for table in missing),
-        )
         message = f"publication {publication!r} does not publish {listed}"
-        raise UsageError(message, hint=statement.as_string(connection))
+        said = statement.as_string(connection)
+        raise Refused(message, hint=f"have its owner run: {said}") from None

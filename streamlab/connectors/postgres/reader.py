@@ -29,6 +29,8 @@ from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.lsn import (
     IN_SNAPSHOT,
     NOT_BEGUN,
+    ROWS_BITS,
+    ROWS_MASK,
     lsn_text,
     numbers_of,
     state_of,
@@ -77,6 +79,8 @@ class PostgresReader(Reader):
         self._stream: Stream | None = None
         self._overlap: Overlap | None = None
         self._monitor: SlotMonitor | None = None
+        self._adding = False
+        self._acknowledged: Position | None = None
         self._held = self._closed = False
 
     def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
@@ -93,6 +97,8 @@ class PostgresReader(Reader):
         try:
             if self._position == NOT_BEGUN:
                 return self._first()
+            if self._adding:
+                return self._add_tables(timeout_s)
             if self._state is not None and not self._state.is_complete:
                 return self._read_snapshot(max_rows)
             return self._read_stream(max_rows, timeout_s)
@@ -106,6 +112,7 @@ class PostgresReader(Reader):
         """Keep the position, and let the server forget what is before it."""
         for one in progress:
             self._kept.write(one)
+            self._acknowledged = one.positions[self._reading.partition]
             failpoints.passing("before-feedback")
             numbers = numbers_of(one.positions[self._reading.partition])
             if self._stream is not None and numbers[1] != IN_SNAPSHOT:
@@ -161,10 +168,6 @@ class PostgresReader(Reader):
         partition, found = self._reading.partition, self._look
         incarnations = {partition.topic: found.incarnation}
         kept = self._kept.read()
-        if kept is None:
-            first = Progress(str(partition), 0, {partition: NOT_BEGUN}, incarnations)
-            self._require_no_slot()
-            self._kept.write(first)
         given = Assignment(
             partitions=(partition,),
             committed={} if kept is None else {partition: kept},
@@ -173,6 +176,12 @@ class PostgresReader(Reader):
             replaced=DatabaseReplaced,
         )
         chosen = self._listener.assigned(given)[partition]
+        if kept is None:
+            if chosen == NOT_BEGUN:
+                self._require_no_slot()
+            # So that a run that is cut short here is known to have been ours.
+            here = {partition: chosen}
+            self._kept.write(Progress(str(partition), 0, here, incarnations))
         numbers = numbers_of(chosen)
         text = state_of(chosen)
         self._state = SnapshotState.from_text(text) if text else None
@@ -183,8 +192,35 @@ class PostgresReader(Reader):
         if numbers[1] == IN_SNAPSHOT:
             self._rows = numbers[2]
             self._require_slot()
+        elif found.new and self._state is None:
+            self._require_slot()
+            self._state = SnapshotState(
+                tuple(map(str, found.new)), then=(numbers[0], numbers[1])
+            )
+            self._adding = True
         else:
             self._open_stream((numbers[0], numbers[1]))
+
+    def _add_tables(self, timeout_s: float) -> RawBatch | None:
+        """Begin the snapshot of new tables, once it is stored that it has begun.
+
+        Before that the publication is left as it is: it is what tells new tables.
+        """
+        state = self._state
+        if state is None or self._position is None:
+            return None
+        if numbers_of(self._position)[1] != IN_SNAPSHOT:
+            # No two rows have one place, though the log may not move in between.
+            known = len(self._look.tables) - len(state.tables)
+            self._rows = known << ROWS_BITS
+            logger.info("adding %s", ", ".join(state.tables))
+            place = (self._lsn, IN_SNAPSHOT, self._rows, state.to_text())
+            return self._moved(place)
+        if self._acknowledged != self._position:
+            time.sleep(min(timeout_s, HELD_NAP_S))
+            return None
+        self._adding = False
+        return None
 
     def _require_no_slot(self) -> None:
         """Refuse to begin with a slot of our name that is not known here."""
@@ -227,7 +263,7 @@ class PostgresReader(Reader):
             published.publish(connection, reading.publication, found.tables)
             failpoints.passing("after-publication")
             if slots.find(connection, reading.slot) is not None:
-                logger.info("making slot %s again: nothing was read", reading.slot)
+                logger.info("slot %s goes, to begin anew", reading.slot)
                 slots.drop(connection, reading.slot)
         state = SnapshotState(tuple(map(str, found.tables)))
         logger.info("making slot %s; it waits for open transactions", reading.slot)
@@ -266,6 +302,8 @@ class PostgresReader(Reader):
         if state is None:
             message = "there is no snapshot to go on with"
             raise UsageError(message)
+        if state.then is not None:
+            self._publish()
         connection, lsn, exported = exported_again(self._reading.address)
         with connection:
             state = cut_here(state, lsn)
@@ -276,9 +314,16 @@ class PostgresReader(Reader):
         logger.info(
             "going on with the snapshot at %s, after %s rows",
             lsn_text(lsn),
-            f"{self._rows:,}",
+            f"{self._rows & ROWS_MASK:,}",
         )
         return self._snapshot
+
+    def _publish(self) -> None:
+        with (
+            database.connect(self._reading.address, "streamlab") as connection,
+            translation("preparing the publication"),
+        ):
+            published.publish(connection, self._reading.publication, self._look.tables)
 
     def _delivered(self, piece: Piece) -> RawBatch:
         versions = self._look.versions
@@ -306,8 +351,9 @@ class PostgresReader(Reader):
             snapshot.close()
         if self._state is not None and not self._state.cuts:
             self._state = None
-        self._open_stream((self._lsn, 0))
-        return self._moved(self._carrying((self._lsn, 0)))
+        left = self._state.then if self._state is not None else None
+        self._open_stream(left or (self._lsn, 0))
+        return self._moved(self._carrying(left or (self._lsn, 0)))
 
     # The stream.
 

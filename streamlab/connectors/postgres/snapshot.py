@@ -59,18 +59,27 @@ class SnapshotState:
         table: Number of the one that is being read; beyond the last: all are read.
         after: Key of the last row that was read of it, as text.
         cuts: Where a new snapshot took over, in the order of the rows.
+        then: Where the stream was left, for tables that were added to a pipeline;
+            None: it begins where the first snapshot was taken.
     """
 
     tables: tuple[str, ...]
     table: int = 0
     after: tuple[str, ...] | None = None
     cuts: tuple[Cut, ...] = ()
+    then: tuple[int, int] | None = None
 
     def to_text(self) -> str:
         """Return the state as JSON."""
         cuts = [[cut.table, cut.after, cut.lsn] for cut in self.cuts]
         return json.dumps(
-            {"of": self.tables, "at": self.table, "after": self.after, "cuts": cuts}
+            {
+                "of": self.tables,
+                "at": self.table,
+                "after": self.after,
+                "cuts": cuts,
+                "then": self.then,
+            }
         )
 
     @classmethod
@@ -82,6 +91,7 @@ class SnapshotState:
             read["at"],
             _key(read["after"]),
             tuple(Cut(name, _key(after), lsn) for name, after, lsn in read["cuts"]),
+            (read["then"][0], read["then"][1]) if read["then"] else None,
         )
 
     @property

@@ -23,7 +23,7 @@ from streamlab.connectors.postgres.shapes import (
     Shape,
 )
 from streamlab.contracts import Schema
-from streamlab.errors import UsageError
+from streamlab.errors import Fenced, UsageError
 from streamlab.positions import Position, Progress, TopicPartition
 from streamlab.sources import Listener, Source, Start
 
@@ -192,6 +192,18 @@ class PostgresPositions:
         return {} if kept is None else {self._reading.partition: kept}
 
     def store(self, progress: Sequence[Progress]) -> None:
-        """Replace what is kept beside the settings."""
+        """Replace what is kept beside the settings.
+
+        Raises:
+            Fenced: A worker reads from the slot.
+        """
+        with (
+            database.connect(self._reading.address, "streamlab position") as connection,
+            translation("looking at the replication slot"),
+        ):
+            slot = slots.find(connection, self._reading.slot)
+        if slot is not None and slot.active_pid is not None:
+            message = f"slot {slot.name!r} is being read"
+            raise Fenced(message)
         for one in progress:
             self._kept.write(one)
