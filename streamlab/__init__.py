@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from streamlab.connectors.memory import MemorySink, MemorySource
     from streamlab.connectors.parquet import ParquetSink
     from streamlab.connectors.postgres.sink import PostgresSink
+    from streamlab.connectors.postgres.source import PostgresSource
     from streamlab.contracts import Field, Schema
     from streamlab.engines.local import RunSummary, WorkerHandle, run, start, stop
     from streamlab.engines.local.rehearsal import Replayed, replay
     from streamlab.errors import StreamlabError
+    from streamlab.observe.delays import Latency
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
@@ -43,12 +45,14 @@ _WHERE = {
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
     "KafkaSource": "streamlab.connectors.kafka.source",
+    "Latency": "streamlab.observe.delays",
     "MemorySink": "streamlab.connectors.memory",
     "MemorySource": "streamlab.connectors.memory",
     "Pace": "streamlab.pipelines",
     "ParquetSink": "streamlab.connectors.parquet",
     "Pipeline": "streamlab.pipelines",
     "PostgresSink": "streamlab.connectors.postgres.sink",
+    "PostgresSource": "streamlab.connectors.postgres.source",
     "Replayed": "streamlab.engines.local.rehearsal",
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
@@ -85,12 +89,14 @@ __all__ = [
     "Input",
     "KafkaSink",
     "KafkaSource",
+    "Latency",
     "MemorySink",
     "MemorySource",
     "Pace",
     "ParquetSink",
     "Pipeline",
     "PostgresSink",
+    "PostgresSource",
     "Replayed",
     "RunSummary",
     "Sample",
