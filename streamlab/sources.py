@@ -238,7 +238,16 @@ class Replaced(Protocol):
 
 
 class Listener(Protocol):
-    """What a reader tells the worker; called from inside ``poll`` and ``close``."""
+    """What a reader tells the worker; called from inside ``poll`` and ``close``.
+
+    Attributes:
+        repeats: Whether the sink may have taken events behind the stored position,
+            because it does not keep the position with them.
+    """
+
+    @property
+    def repeats(self) -> bool:
+        """See above."""
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
         """Decide where to read each of ``given.partitions``; raise to refuse."""

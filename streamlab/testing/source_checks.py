@@ -74,6 +74,7 @@ class _Listening:
     given: list[Assignment] = field(default_factory=list)
     positions: dict[TopicPartition, Position] = field(default_factory=dict)
     gone: list[TopicPartition] = field(default_factory=list)
+    repeats: bool = False
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
         """Start at ``at``, else where the source kept us, else at the start."""

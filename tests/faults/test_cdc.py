@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.faults.shop_oracle import Change, Findings, compared, judged
+from streamlab.connectors.memory import MemorySink, MemoryTarget, Wait
+from streamlab.engines.local import Worker
+from streamlab.stack import Stack
+from tests.faults.shop_oracle import Change, Findings, compared, converged, judged
+from tests.faults.test_outages import wait_for
 from tests.faults.torture_cdc import Torture
+from tests.integration.test_postgres_source import Shop, replayed, there
 
 SEED = 20_26
 KILLS = 12
@@ -48,6 +57,15 @@ def test_the_oracle_finds_right_what_is_right() -> None:
     assert compared(CHANGES, truth, 0) == Findings()
 
 
+def test_the_oracle_of_a_sink_that_repeats_sees_what_is_wrong() -> None:
+    """An epoch may come again; a lost delete or a place used twice is wrong."""
+    again = [*CHANGES, *CHANGES[2:]]
+    assert converged(again, TABLE) == Findings()
+    assert not converged([*CHANGES[:3], CHANGES[4]], TABLE).equal
+    other = (9, 1, "snapshot", (4,), ("z",))
+    assert converged([*CHANGES, other], {**TABLE, (4,): ("z",)}).doubled == 1
+
+
 def test_the_oracle_sees_what_is_wrong() -> None:
     """A lost, a doubled and a displaced change each make the verdict red."""
     truth = [(lsn, index, op) for lsn, index, op, *_ in CHANGES]
@@ -63,3 +81,81 @@ def test_the_oracle_sees_what_is_wrong() -> None:
     assert judged(overlap, TABLE).doubled == 1
     # A change of a row that was never read: the gap.
     assert judged([*CHANGES, (40, 0, "update", (7,), ("x",))], TABLE).lost == 1
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["stopped", "killed"])
+def test_a_server_that_restarts_is_read_on_from(
+    ending: str,
+    own_stack: Callable[..., Stack],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It can stop while a slot is read, and comes back to the same worker."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "streamlab.toml").write_text("")
+    servers = own_stack("postgres")
+    name = f"cdc_{uuid.uuid4().hex[:8]}"
+    shop = Shop(servers.postgres, tmp_path, f"t_{name}", name)
+    shop.run(
+        "create table {t} (id int primary key, name text, price numeric(10, 2))",
+        "insert into {t} select i, 'n' || i, i from generate_series(1, 10) i",
+    )
+    target = MemoryTarget()
+    worker = Worker(shop.pipeline(MemorySink(target=target)))
+    running = threading.Thread(target=worker.run)
+    running.start()
+    try:
+        wait_for(lambda: target.frame().height == 10)
+        shop.run("update {t} set name = 'before'")
+        wait_for(lambda: target.frame().height == 20)
+        server = servers.server("postgres")
+        began = time.monotonic()
+        server.kill() if ending == "killed" else server.stop()
+        assert time.monotonic() - began < 10, "the server waited for its reader"
+        wait_for(lambda: worker.status().state == "paused")
+        server.start()
+        shop.run("update {t} set name = 'after' where id < 5")
+        wait_for(lambda: target.frame().height == 24)
+    finally:
+        worker.stop()
+        running.join()
+    assert replayed(target.frame()) == there(shop)
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+def test_a_server_can_stop_while_a_sink_is_stalled(
+    own_stack: Callable[..., Stack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that stops waits until its readers have confirmed all: forever, here."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "streamlab.toml").write_text("")
+    servers = own_stack("postgres")
+    name = f"cdc_{uuid.uuid4().hex[:8]}"
+    shop = Shop(servers.postgres, tmp_path, f"t_{name}", name)
+    shop.run("create table {t} (id int primary key, name text, price numeric(10, 2))")
+    target, gate = MemoryTarget(), threading.Event()
+    shop.catch_up(target)
+    worker = Worker(shop.pipeline(MemorySink(target=target, script=[Wait(gate)])))
+    running = threading.Thread(target=worker.run)
+    running.start()
+    server = servers.server("postgres")
+    try:
+        wait_for(lambda: worker.status().state == "running")
+        shop.run("insert into {t} values (1, 'x', 1)")
+        time.sleep(1)  # it is with the sink now, which does not return
+        began = time.monotonic()
+        server.stop()
+        took = time.monotonic() - began
+        server.start()
+        gate.set()
+        wait_for(lambda: target.frame().height == 1)
+        shop.run("insert into {t} values (2, 'x', 1)")
+        wait_for(lambda: target.frame().height == 2)
+    finally:
+        gate.set()
+        worker.stop()
+        running.join()
+    assert took < 8, "the server waited for its reader"

@@ -324,9 +324,11 @@ CASES: tuple[Case, ...] = (
     ),
     _text("{schema}.pair", "'(1,\"a,b\")'", "'(,)'", note=""),
     _text("{schema}.floats", "'[1.5,2.5]'", note=""),
+    _text("vector(3)", "'[1,2.5,-3]'"),
 )
 
 DEFINITIONS = """
+CREATE EXTENSION IF NOT EXISTS vector SCHEMA public;
 CREATE SCHEMA {schema};
 CREATE TYPE {schema}.mood AS ENUM ('sad', 'it''s, fine');
 CREATE DOMAIN {schema}.positive AS integer CHECK (VALUE > 0);
@@ -342,6 +344,7 @@ _SHOWN = {
     "{schema}.positive": "a domain",
     "{schema}.pair": "a composite type",
     "{schema}.floats": "a range of your own",
+    "vector(3)": "a type of an extension",
     "numeric(12,2)": "numeric(p,s)",
     "numeric(39,2)": "numeric(p,s)",
     "numeric(3,-2)": "",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Iterator
+from itertools import count
+from random import Random
 
 import polars as pl
 import psycopg
@@ -188,3 +190,97 @@ def test_a_large_transaction_passes_in_pieces(postgres_dsn, table):
     again = Decoder(after=middle).feed(messages)
     assert len(again) == 25_000 - sum(map(len, batches[:3]))
     assert isinstance(middle, Position)
+
+
+STATEMENTS = {
+    "INSERT INTO {t} VALUES ({new}, {n}, repeat('x', 9000))": 180,
+    "UPDATE {t} SET n = {n} WHERE id = {old}": 125,
+    "UPDATE {t} SET v = repeat('y', {size}) WHERE id = {old}": 50,
+    "UPDATE {t} SET v = NULL WHERE id = {old}": 25,
+    "UPDATE {t} SET id = {new}, n = {n} WHERE id = {old}": 50,
+    "DELETE FROM {t} WHERE id = {old}": 70,
+    "TRUNCATE {t}": 1,
+}
+"""What random transactions do, and how often; {new} is a key nobody had."""
+
+
+def _random_statement(random: Random, fresh: Iterator[int], keys: list[int]) -> str:
+    """Return a statement about the table; it may find no row of its key."""
+    (chosen,) = random.choices([*STATEMENTS], [*STATEMENTS.values()])
+    new = next(fresh)
+    statement = chosen.format(
+        t="{t}",
+        new=new,
+        old=random.choice(keys[-30:]),
+        n=random.random(),
+        size=random.choice([0, 10, 9001]),
+    )
+    keys.append(new)
+    return statement
+
+
+def _random_transaction(random: Random, fresh: Iterator[int], keys: list[int]) -> str:
+    """Return a transaction, of which parts or all may be rolled back."""
+    lines = ["BEGIN"]
+    for _ in range(random.randint(1, 8)):
+        if random.random() < 0.2:
+            undone = [_random_statement(random, fresh, keys) for _ in range(2)]
+            lines += ["SAVEPOINT s", *undone, "ROLLBACK TO s"]
+        lines.append(_random_statement(random, fresh, keys))
+    return "; ".join([*lines, "ROLLBACK" if random.random() < 0.15 else "COMMIT"])
+
+
+def _replica(frame: pl.DataFrame) -> dict[int, dict[str, object]]:
+    """Apply change rows as a sink has to: unavailable values stay what they were."""
+    rows: dict[int, dict[str, object]] = {}
+    moved: dict[str, object] = {}
+    for change in frame.iter_rows(named=True):
+        own = {name: change[name] for name in ("id", "n", "v")}
+        unavailable = change["_unavailable"] or []
+        if change["_op"] == "truncate":
+            rows.clear()
+        elif change["_op"] == "delete":
+            moved = rows.pop(own["id"])
+        else:
+            before = moved if change["_op"] == "insert" else rows.get(own["id"], {})
+            kept = {name: before[name] for name in unavailable}
+            rows[own["id"]] = {**own, **kept}
+    return rows
+
+
+@pytest.mark.parametrize("identity", ["DEFAULT", "FULL"])
+def test_a_replica_of_random_transactions_is_the_table(postgres_dsn, table, identity):
+    """Changes applied in order give the table, row by row and value by value."""
+    random = Random(6)
+    fresh, keys = count(1), [0]
+    transactions = [_random_transaction(random, fresh, keys) for _ in range(400)]
+    with recorded(
+        postgres_dsn,
+        table,
+        "CREATE TABLE {t} (id int PRIMARY KEY, n float8, v text); "
+        f"ALTER TABLE {{t}} ALTER v SET STORAGE EXTERNAL, REPLICA IDENTITY {identity}",
+        *transactions,
+    ) as messages:
+        decoder = Decoder()
+        batches = [
+            decoder.feed(messages[n : n + 37]) for n in range(0, len(messages), 37)
+        ]
+    with psycopg.connect(postgres_dsn) as connection:
+        catalog = Catalog.read(connection)
+        stored = connection.execute(f"SELECT id, n, v FROM {table}").fetchall()
+    frame = pl.concat(
+        ChangeTable(one.relation, catalog, key=["id"]).rows(one).frame
+        for batch in batches
+        for one in batch.changes
+    )
+    assert frame.select(pl.struct("_lsn", "_index").is_unique().all()).item()
+    replica = _replica(frame)
+    assert {row["id"]: (row["n"], row["v"]) for row in replica.values()} == {
+        key: (n, v) for key, n, v in stored
+    }
+    assert len(replica) > 5
+    seen = set(frame["_op"].unique())
+    assert seen == {"insert", "update", "delete", "truncate"}
+    assert (frame["_unavailable"].null_count() < frame.height) is (
+        identity == "DEFAULT"
+    )

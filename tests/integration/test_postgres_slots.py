@@ -201,11 +201,13 @@ def test_a_terminated_connection_is_made_again(shop: Shop) -> None:
     assert worker.status().counts["retries"] > 0
 
 
+@pytest.mark.parametrize("way", ["timer", "answers"])
 def test_a_stalled_sink_neither_loses_the_connection_nor_confirms(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
+    way: str, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server hears of us from a timer, and never of what is not written."""
-    monkeypatch.setattr(replication, "FEEDBACK_S", 0.3)
+    """The server hears of us by a timer, or when it asks; not of unwritten rows."""
+    if way == "timer":
+        monkeypatch.setattr(replication, "FEEDBACK_S", 0.3)
     target = begun(shop)
     before = confirmed(shop)
     shop.run("alter role current_user set wal_sender_timeout = '1s'")
@@ -279,3 +281,42 @@ def wait_for(condition: object, patience_s: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come to be"
         time.sleep(0.05)
+
+
+def test_without_a_word_from_us_the_server_hangs_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: neither timer nor answers, and the connection is gone."""
+    monkeypatch.setattr(
+        replication.Replication,
+        "_tell",
+        lambda self: setattr(self, "_told_at", time.monotonic()),
+    )
+    target = begun(shop)
+    shop.run("alter role current_user set wal_sender_timeout = '1s'")
+    try:
+        worker = Worker(shop.pipeline(MemorySink(target=target)))
+        running = threading.Thread(target=worker.run)
+        running.start()
+        wait_for(lambda: worker.status().counts["retries"] > 0)
+        worker.stop()
+        running.join()
+    finally:
+        shop.run("alter role current_user reset wal_sender_timeout")
+
+
+@pytest.mark.parametrize(
+    ("safe", "retained", "status", "warns"),
+    [
+        (None, 10**9, "reserved", False),
+        (9 * 10**9, 10**9, "reserved", False),
+        (10**9, 9 * 10**9, "extended", True),
+        (0, 10**9, "unreserved", True),
+    ],
+)
+def test_a_slot_warns_before_it_is_lost(
+    safe: int | None, retained: int, status: str, warns: bool
+) -> None:
+    """When less than half of what it may hold back is left."""
+    slot = slots.Slot("s", "pgoutput", "d", None, 0, status, "", retained, safe, 0, 0)
+    assert bool(slot.warning) == warns

@@ -13,10 +13,12 @@ import psycopg
 import pytest
 
 from streamlab.connectors.memory import MemorySink, MemoryTarget
+from streamlab.connectors.postgres.kept import KeptProgress
 from streamlab.connectors.postgres.overlap import Overlap
 from streamlab.engines.local import Worker
 from streamlab.errors import PositionLost
 from streamlab.pipelines import Input, Pace
+from streamlab.sinks import Guarantee
 from tests.integration.test_postgres_source import Shop, replayed, shop, there
 
 pytestmark = pytest.mark.integration
@@ -26,7 +28,7 @@ ROWS = 5_000
 CUT = 2_500
 
 
-def interrupted(shop: Shop) -> MemoryTarget:
+def interrupted(shop: Shop, promise: Guarantee = Guarantee.ATOMIC) -> MemoryTarget:
     """Return what a worker has written that was stopped in the middle of a snapshot."""
     shop.run(
         "truncate {t}",
@@ -34,7 +36,8 @@ def interrupted(shop: Shop) -> MemoryTarget:
     )
     target = MemoryTarget()
     pipeline = replace(
-        shop.pipeline(MemorySink(target=target)), pace=Pace(max_rows=100)
+        shop.pipeline(MemorySink(target=target, promise=promise)),
+        pace=Pace(max_rows=100),
     )
     worker = Worker(pipeline)
     running = threading.Thread(target=worker.run)
@@ -163,7 +166,7 @@ def run_over(
         shop.source(), tables=tuple(f"public.{t}" for t in tables), shape="flat"
     )
     pipeline = replace(
-        shop.pipeline(MemorySink(target=target)),
+        shop.pipeline(MemorySink(target=target), shape="flat"),
         inputs=(Input(source, "rows", source.schema()),),
         pace=Pace(max_rows=20 if stop_at else 1_000),
     )
@@ -209,3 +212,30 @@ def test_a_table_is_added_to_a_running_pipeline(shop: Shop, other: str) -> None:
         found = connection.execute(f"select id, name from {other}").fetchall()
     assert rows == dict(found)
     assert events.select("_lsn", "_index").n_unique() == events.height
+
+
+def test_a_sink_without_a_position_gets_what_it_may_not_have(shop: Shop) -> None:
+    """Rows that it took and never confirmed may be gone since: their deletes come."""
+    target = interrupted(shop, Guarantee.AT_LEAST_ONCE)
+    read = target.frame().height
+    # Killed before it confirmed the second half of them: the position is before it.
+    kept = KeptProgress.of(shop.slot)
+    place = target.batches[len(target.batches) // 2].after[0]
+    kept.write(place)
+    last = target.frame()["id"].to_list()[-1]
+    change_on_both_sides(shop)
+    shop.run(f"delete from {{t}} where id = {last}")
+    worker = Worker(
+        shop.pipeline(MemorySink(target=target, promise=Guarantee.AT_LEAST_ONCE))
+    )
+    worker.run(until_caught_up=True)
+    rows: dict[int, tuple[object, ...]] = {}
+    frame = target.frame()
+    for change in frame.iter_rows(named=True):
+        if change["_op"] == "delete":
+            rows.pop(change["id"], None)
+        else:
+            rows[change["id"]] = (change["name"], change["price"])
+    assert rows == there(shop)
+    assert frame.height > read
+    assert frame.select("_lsn", "_index").n_unique() == frame.height

@@ -18,12 +18,14 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streamlab.connectors.kafka.sink import KafkaSink
 from streamlab.connectors.memory import MemorySink, MemoryTarget
+from streamlab.connectors.postgres import streaming
+from streamlab.connectors.postgres.changes.pgoutput import Decoder
 from streamlab.connectors.postgres.sink import PostgresSink
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.engines.local import Worker
 from streamlab.engines.local.dead_letters import DeadLetterFile
 from streamlab.errors import Refused, SchemaError
-from streamlab.pipelines import DeadLetters, Input, Pipeline
+from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
 from streamlab.sinks import Sink
 
 pytestmark = pytest.mark.integration
@@ -437,3 +439,52 @@ def test_partitions_come_as_their_root(shop: Shop) -> None:
     assert set(rows["_table"]) == {shop.table}
     assert "twice" not in rows.columns
     assert "Art " in rows.columns
+
+
+def stopped_within_a_commit(shop: Shop) -> MemoryTarget:
+    """Return what a worker has written that was stopped inside of a large commit."""
+    target = MemoryTarget()
+    shop.catch_up(target)
+    shop.run("insert into {t} select i, 'n' || i, i from generate_series(1000, 7999) i")
+    pipeline = replace(
+        shop.pipeline(MemorySink(target=target)), pace=Pace(max_rows=100)
+    )
+    worker = Worker(pipeline)
+    running = threading.Thread(target=worker.run)
+    running.start()
+    while target.frame().height < 500:
+        time.sleep(0.001)
+    worker.stop()
+    running.join()
+    assert 500 <= target.frame().height < 7_000
+    return target
+
+
+def test_a_commit_is_read_on_from_its_middle(shop: Shop) -> None:
+    """The server sends it again as a whole; what is written of it is left out."""
+    target = stopped_within_a_commit(shop)
+    assert replayed(shop.catch_up(target)) == there(shop)
+
+
+def test_without_the_index_the_commit_comes_twice(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: a position that is only an LSN doubles what was written."""
+    target = stopped_within_a_commit(shop)
+    monkeypatch.setattr(streaming, "Decoder", lambda _=None: Decoder())
+    rows = shop.catch_up(target)
+    with pytest.raises(AssertionError, match="was inserted that was there"):
+        replayed(rows)
+
+
+def test_events_may_be_debezium_envelopes(shop: Shop) -> None:
+    """For readers that expect them, keyed as theirs."""
+    target = MemoryTarget()
+    shop.catch_up(target, shape="debezium")
+    shop.run("update {t} set id = 20 where id = 2", "delete from {t} where id = 3")
+    events = shop.catch_up(target, shape="debezium")
+    values = [json.loads(value) for value in events["value"]]
+    assert [value["op"] for value in values] == ["r"] * 10 + ["d", "c", "d"]
+    assert values[11]["after"]["id"] == 20
+    assert values[12]["source"]["table"] == shop.table
+    assert json.loads(events["_key"][12]) == {"id": 3}

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import polars as pl
 import psycopg
 import pytest
 
-from streamlab.connectors.postgres.changes import copying
+from streamlab.connectors.postgres.changes import copying, instants
 from streamlab.connectors.postgres.changes.catalog import Catalog
 from streamlab.connectors.postgres.changes.frames import ChangeTable, Rows
 from streamlab.connectors.postgres.changes.pgoutput import Changes, Decoder
 from streamlab.connectors.postgres.changes.session import startup_options
+from streamlab.connectors.postgres.changes.types import column_type
 from tests.integration.change_stream import change_stream
 from tests.integration.postgres_types import CASES, DEFINITIONS, Case
 
@@ -160,3 +163,66 @@ def test_every_column_can_be_read_as_text(world, case):
     read = world.streamed(case, as_text=["c"])
     assert read.rejected == ()
     assert read.frame["c"].to_list() == world.texts(case)
+
+
+def test_random_arrays_of_texts_come_back(world):
+    """Arrays as the server quotes them, of any texts, are read as they were."""
+    random = Random(20)
+    letters = [
+        '"',
+        "\\",
+        ",",
+        "{",
+        "}",
+        " ",
+        "\n",
+        "\t",
+        "'",
+        "N",
+        "NULL",
+        "ż",
+        "🐘",
+        "a",
+    ]
+    lists = [
+        [
+            None
+            if random.random() < 0.1
+            else "".join(random.choices(letters, k=random.randint(0, 6)))
+            for _ in range(random.randint(0, 5))
+        ]
+        for _ in range(2000)
+    ]
+    query = "SELECT v::text[]::text FROM unnest(%s::jsonb[]) WITH ORDINALITY u(j, n), "
+    query += (
+        "LATERAL (SELECT array(SELECT e #>> '{}' FROM jsonb_array_elements(j) e)) l(v)"
+    )
+    query += " ORDER BY n"
+    sent = world.connection.execute(query, [[json.dumps(one) for one in lists]])
+    texts = pl.Series([text for (text,) in sent], dtype=pl.String)
+    read = column_type(1009, -1, world.catalog).parse(texts)
+    assert read.to_list() == lists
+
+
+def test_random_days_of_all_years_are_the_servers(world):
+    """Days and instants of any year that fits have the server's own number."""
+    random = Random(20)
+    days = [random.randint(-2_440_000, 95_000_000) for _ in range(3000)]
+    seconds = [random.randint(-210_000_000_000, 8_100_000_000_000) for _ in days]
+    parts = [random.randint(0, 999_999) for _ in days]
+    sent = world.connection.execute(
+        "SELECT (date '1970-01-01' + d)::text, t::text, (t AT TIME ZONE 'UTC')::text, "
+        "extract(epoch FROM t) "
+        "FROM unnest(%s::int[], %s::int8[], %s::int[]) u(d, s, p), "
+        "LATERAL (SELECT timestamp '1970-01-01' + s * interval '1 s' "
+        "+ p * interval '1 us') i(t)",
+        [days, seconds, parts],
+    ).fetchall()
+    day, local, zoned, epoch = zip(*sent, strict=True)
+    assert instants.dates(pl.Series(day)).to_physical().to_list() == days
+    expected_numbers = [int(second * 1_000_000) for second in epoch]
+    for texts, parse in (
+        (local, instants.timestamps),
+        (zoned, instants.zoned_timestamps),
+    ):
+        assert parse(pl.Series(texts)).to_physical().to_list() == expected_numbers

@@ -27,7 +27,10 @@ NOT_BEGUN: Position = (0, 0)
 IN_SNAPSHOT = -1
 ROWS_BITS = 40
 ROWS_MASK = (1 << ROWS_BITS) - 1
-"""Rows of a snapshot are counted in these bits; above them is which snapshot it is."""
+"""Rows of a snapshot are counted in these bits; above them is which attempt it is."""
+
+ATTEMPT_BITS = 8
+"""Above rows and attempts is which tables were there before: each snapshot's own."""
 
 _WRITTEN = re.compile(r"([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})(?::([0-9]+))?")
 

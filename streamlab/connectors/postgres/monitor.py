@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from typing import Any
+
+import psycopg
 
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres import slot as slots
@@ -45,6 +48,7 @@ class SlotMonitor:
         self.failure: ConnectorError | None = None
         self._address, self._name, self._database = address, name, database_name
         self._seen = seen
+        self._connection: psycopg.Connection[Any] | None = None
         self._warned = ""
         self._closing = threading.Event()
         self._thread = threading.Thread(
@@ -74,6 +78,13 @@ class SlotMonitor:
         self._thread.join()
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        finally:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _watch(self) -> None:
         while not self._closing.wait(EVERY_S):
             try:
                 self._look()
@@ -85,11 +96,12 @@ class SlotMonitor:
                 continue
 
     def _look(self) -> None:
-        with (
-            database.connect(self._address, f"streamlab {self._name}") as connection,
-            translation("looking at the replication slot"),
-        ):
-            found = slots.find(connection, self._name)
+        if self._connection is None or self._connection.closed:
+            self._connection = database.connect(
+                self._address, f"streamlab {self._name}"
+            )
+        with translation("looking at the replication slot"):
+            found = slots.find(self._connection, self._name)
         self.slot = slot = slots.require_usable(found, self._name, self._database)
         self._seen(slot)
         warning = slot.warning

@@ -27,6 +27,7 @@ from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.kept import KeptProgress
 from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.lsn import (
+    ATTEMPT_BITS,
     IN_SNAPSHOT,
     NOT_BEGUN,
     ROWS_BITS,
@@ -80,6 +81,7 @@ class PostgresReader(Reader):
         self._overlap: Overlap | None = None
         self._monitor: SlotMonitor | None = None
         self._adding = False
+        self._doubtful = False
         self._acknowledged: Position | None = None
         self._held = self._closed = False
 
@@ -191,6 +193,7 @@ class PostgresReader(Reader):
             return
         if numbers[1] == IN_SNAPSHOT:
             self._rows = numbers[2]
+            self._doubtful = self._listener.repeats
             self._require_slot()
         elif found.new and self._state is None:
             self._require_slot()
@@ -212,7 +215,7 @@ class PostgresReader(Reader):
         if numbers_of(self._position)[1] != IN_SNAPSHOT:
             # No two rows have one place, though the log may not move in between.
             known = len(self._look.tables) - len(state.tables)
-            self._rows = known << ROWS_BITS
+            self._rows = known << (ROWS_BITS + ATTEMPT_BITS)
             logger.info("adding %s", ", ".join(state.tables))
             place = (self._lsn, IN_SNAPSHOT, self._rows, state.to_text())
             return self._moved(place)
@@ -297,7 +300,12 @@ class PostgresReader(Reader):
         return self._delivered(piece)
 
     def _snapshot_again(self) -> Snapshot:
-        """Open a new snapshot for what is left, and note from where it holds."""
+        """Open a new snapshot for what is left, and note from where it holds.
+
+        A sink that keeps no position may have taken rows behind it before we were
+        killed. Changes of those must not be left out, whatever the new rows show; and
+        the rows, which are others now, get places of their own.
+        """
         state = self._state
         if state is None:
             message = "there is no snapshot to go on with"
@@ -306,7 +314,11 @@ class PostgresReader(Reader):
             self._publish()
         connection, lsn, exported = exported_again(self._reading.address)
         with connection:
-            state = cut_here(state, lsn)
+            if self._doubtful:
+                self._rows += 1 << ROWS_BITS
+            else:
+                state = cut_here(state, lsn)
+            self._doubtful = False
             self._snapshot = Snapshot(
                 self._reading.address, exported, self._look.tables, state
             )

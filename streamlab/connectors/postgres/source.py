@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeVar
 
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres import lsn
@@ -23,12 +24,16 @@ from streamlab.connectors.postgres.shapes import (
     Shape,
 )
 from streamlab.contracts import Schema
-from streamlab.errors import Fenced, UsageError
+from streamlab.errors import Fenced, Unavailable, UsageError
 from streamlab.positions import Position, Progress, TopicPartition
 from streamlab.sources import Listener, Source, Start
 
 PREFIX = "streamlab_"
+ATTEMPTS = 4
+BETWEEN_S = 0.5
 _SLOT = re.compile(r"[a-z0-9_]+")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class PostgresSource(Source):
         """
         if not self._has_rows:
             return Schema.of(EVENT_COLUMNS, "changes")
-        found = look(self.reading("schema"))
+        found = _patiently(lambda: look(self.reading("schema")))
         table = found.tables[0]
         shape = found.versions.of(table.relation)
         empty = RowShape().shaped(shape, shape.schema.to_frame())
@@ -149,6 +154,19 @@ class PostgresSource(Source):
         if self._has_rows:
             return RowShape()
         return DebeziumShape(pipeline) if self.shape == "debezium" else FlatShape()
+
+
+def _patiently(call: Callable[[], T]) -> T:
+    """Return what a call returns, also if the connection breaks a few times.
+
+    A pipeline that is loaded is not run yet: nothing else would try again.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return call()
+        except Unavailable:
+            time.sleep(BETWEEN_S)
+    return call()
 
 
 def _own(pipeline: str) -> str:

@@ -35,7 +35,7 @@ from streamlab.observe.status import WorkerStatus
 from streamlab.observe.tally import EpochCounts, Tally
 from streamlab.pipelines import Pipeline
 from streamlab.positions import Position, Progress, TopicPartition, distance
-from streamlab.sinks import SinkContext
+from streamlab.sinks import Guarantee, SinkContext
 from streamlab.sources import Assignment, RawBatch, Reader
 from streamlab.transforms.application import prepare
 
@@ -177,6 +177,11 @@ class Worker:
         )
 
     # What the reader tells us, in the reading thread, from inside ``poll``.
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the sink may have rows behind the position; see ``Listener``."""
+        return self.pipeline.sink.guarantee is not Guarantee.ATOMIC
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
         """Decide where to read on; see ``Listener.assigned``."""

@@ -12,6 +12,7 @@ from decimal import Context, Decimal
 
 import polars as pl
 
+_BYTES = 8  # of an Int64
 _EXACT = Context(prec=200_000)  # digits; PostgreSQL's numeric has at most 147,455
 
 
@@ -41,6 +42,10 @@ def to_decimals(text: pl.Series, scale: int, dtype: pl.Decimal) -> pl.Series:
     Returns:
         Null where the text is not base64, or the number does not fit the type.
     """
+    if scale == dtype.scale:
+        unscaled = _small(text)
+        if unscaled is not None:
+            return _shifted(unscaled, scale).cast(dtype, strict=False)
     numbers = [_number(value, scale) for value in text.to_list()]
     limit = Decimal(10) ** (dtype.precision - dtype.scale)
     unit = Decimal(1).scaleb(-dtype.scale)
@@ -49,6 +54,34 @@ def to_decimals(text: pl.Series, scale: int, dtype: pl.Decimal) -> pl.Series:
         for number in numbers
     ]
     return pl.Series(text.name, fitting, dtype=dtype)
+
+
+def _small(text: pl.Series) -> pl.Series | None:
+    """Return unscaled values of at most 8 bytes as Int64; None if there are others."""
+    raw = text.str.decode("base64", strict=False)
+    size = raw.bin.size()
+    if raw.null_count() != text.null_count() or not size.is_between(1, _BYTES).all():
+        return None
+    # Widened as hexadecimal digits: polars joins texts, but no bytes.
+    digits = raw.bin.encode("hex").alias("digits")
+    negative = pl.col("digits") >= "8"  # the highest bit of the first byte
+    wide = pl.when(negative).then(pl.col("digits").str.pad_start(2 * _BYTES, "f"))
+    widened = wide.otherwise(pl.col("digits").str.pad_start(2 * _BYTES, "0"))
+    number = widened.str.decode("hex").bin.reinterpret(dtype=pl.Int64, endianness="big")
+    return digits.to_frame().select(number.alias(text.name)).to_series()
+
+
+def _shifted(unscaled: pl.Series, scale: int) -> pl.Series:
+    """Return the text of numbers whose point stands ``scale`` digits from the right."""
+    if not scale:
+        return unscaled.cast(pl.String)
+    name = unscaled.name
+    digits = pl.col(name).cast(pl.String).str.strip_prefix("-").str.zfill(scale + 1)
+    sign = pl.when(pl.col(name) < 0).then(pl.lit("-")).otherwise(pl.lit(""))
+    text = pl.concat_str(
+        sign, digits.str.head(-scale), pl.lit("."), digits.str.tail(scale)
+    )
+    return unscaled.to_frame().select(text.alias(name)).to_series()
 
 
 def to_texts(text: pl.Series, scales: pl.Series) -> pl.Series:

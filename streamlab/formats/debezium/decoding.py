@@ -14,6 +14,7 @@ import orjson
 import polars as pl
 
 from streamlab.contracts import Field, Schema
+from streamlab.errors import SchemaError
 from streamlab.formats import Decoded, Rejection, changes
 from streamlab.formats.debezium.connect import ConnectSchema
 from streamlab.formats.debezium.encoding import VERSION_PREFIX, placeholder_of
@@ -53,26 +54,45 @@ def decode(
     """Read envelopes; see :meth:`streamlab.formats.debezium.DebeziumFormat.decode`.
 
     Raises:
-        SchemaError: The schema is not one of change rows, or does not agree with what
-            the envelopes say of themselves.
+        SchemaError: The schema is not one of change rows.
     """
     own = changes.own_columns(schema.dtypes, "reading Debezium's envelope")
     groups = _by_schema(values)
     parts: list[tuple[Sequence[int], Decoded]] = []
-    for head, group in groups.items():
-        said = _row_schema(head)
-        wires = {
+    for said, group in groups.items():
+        try:
+            wires = _wires(own, said, precise=decimals == "precise")
+        except SchemaError as error:
+            # The schema part is data: what is wrong with it is wrong with the value.
+            reason = f"its schema part does not fit: {error.message}"
+            decoded = _all_rejected(len(group.rows), schema, reason)
+        else:
+            decoded = _Reader(schema, own, wires, placeholder).read(group.payloads)
+        parts.append((group.rows, decoded))
+    return _together(parts, schema)
+
+
+def _wires(own: pl.Schema, said: bytes, *, precise: bool) -> Mapping[str, Wire]:
+    """Return how each column travels.
+
+    Raises:
+        SchemaError: The schema part is none, or says otherwise than is declared.
+    """
+    row = _row_schema(said)
+    try:
+        return {
             name: wire_of(
-                name,
-                dtype,
-                None if said is None else said.get(name),
-                precise=decimals == "precise",
+                name, dtype, None if row is None else row.get(name), precise=precise
             )
             for name, dtype in own.items()
         }
-        reader = _Reader(schema, own, wires, placeholder)
-        parts.append((group.rows, reader.read(group.payloads)))
-    return _together(parts, schema)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SchemaError("it is not a schema of Kafka Connect's") from error
+
+
+def _all_rejected(rows: int, schema: Schema, reason: str) -> Decoded:
+    rejected = (Rejection(row, "schema-mismatch", reason) for row in range(rows))
+    return Decoded(schema.empty(), tuple(rejected))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamlab import formats
@@ -256,12 +256,14 @@ def test_the_schema_part_decides_about_units():
     assert str(decoded.frame["at"][0]) == "2019-05-28 08:58:24.863000"
 
 
-def test_a_declared_type_that_the_schema_part_denies_is_an_error():
-    """A column declared as what the envelopes say it is not stops with its name."""
+def test_a_declared_type_that_the_schema_part_denies_is_rejected():
+    """Envelopes that say a column is something else are rejected by its name."""
     values = DebeziumFormat(with_schema=True).encode(FRAME)
     wrong = change_schema(pl.Schema({"id": pl.Int32, "day": pl.Int64}))
-    with pytest.raises(SchemaError, match="'day' is declared Int64"):
-        DebeziumFormat().decode(values, Schema.of(wrong))
+    decoded = DebeziumFormat().decode(values, Schema.of(wrong))
+    assert {one.code for one in decoded.rejected} == {"schema-mismatch"}
+    assert len(decoded.rejected) == len(values)
+    assert "'day' is declared Int64" in decoded.rejected[0].reason
 
 
 def test_mixed_envelopes_keep_their_order():
@@ -333,3 +335,65 @@ def test_decimals_take_the_bytes_that_java_takes(number):
 def test_the_format_has_its_name():
     """A pipeline file finds the format."""
     assert formats.named("debezium").name == "debezium"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_corrupted_envelopes_are_rejected_and_counted(data):
+    """Whatever is broken in an envelope, each value is a row or a rejection."""
+    with_schema = data.draw(st.booleans())
+    values: list[bytes | None] = list(
+        DebeziumFormat(with_schema=with_schema).encode(FRAME)
+    )
+    row_number = data.draw(st.integers(0, len(values) - 1))
+    raw = values[row_number] or b""
+    place = data.draw(st.integers(0, len(raw) - 1))
+    values[row_number] = data.draw(
+        st.sampled_from(
+            [
+                raw[:place],
+                raw[:place] + data.draw(st.binary(max_size=3)) + raw[place + 1 :],
+                data.draw(st.binary(max_size=30)),
+                None,
+            ]
+        )
+    )
+    decoded = DebeziumFormat().decode(values, Schema.of(CHANGES))
+    assert decoded.frame.height + len(decoded.rejected) == len(values)
+    assert decoded.frame.schema == CHANGES
+    assert {one.row for one in decoded.rejected} <= {row_number}
+
+
+@pytest.mark.parametrize("payload", ["null", "[]", "1", '"x"', "{}", '{"op":1}'])
+def test_a_payload_that_is_no_envelope_is_rejected(payload):
+    """JSON that is no envelope is rejected, bare as well as behind a schema part."""
+    full = f'{{"schema":{{"fields":[]}},"payload":{payload}}}'
+    values = [payload.encode(), full.encode()]
+    decoded = DebeziumFormat().decode(values, Schema.of(CHANGES))
+    assert len(decoded.rejected) == 2
+
+
+def test_another_layout_of_the_same_envelope_is_read():
+    """Spaces, line ends and the payload first do not change what an envelope says."""
+    (value,) = DebeziumFormat(with_schema=True).encode(FRAME.head(1))
+    whole = json.loads(value)
+    swapped = {"payload": whole["payload"], "schema": whole["schema"]}
+    layouts = [json.dumps(whole, indent=1), json.dumps(swapped), json.dumps(whole)]
+    decoded = DebeziumFormat().decode(
+        [one.encode() for one in layouts], Schema.of(CHANGES)
+    )
+    assert decoded.rejected == ()
+    assert decoded.frame["price"].to_list() == [Decimal("-12.34")] * 3
+
+
+def test_a_column_named_payload_is_a_column():
+    """A table may have columns of the envelope's own names."""
+    own = pl.Schema({"payload": pl.String, "schema": pl.String, "op": pl.Int32})
+    rows = pl.DataFrame(
+        [row("insert", 0, {"payload": ',"payload":', "schema": "s", "op": 1})],
+        schema=change_schema(own),
+    )
+    for with_schema in (False, True):
+        debezium = DebeziumFormat(with_schema=with_schema)
+        decoded = debezium.decode(debezium.encode(rows), Schema.of(rows.schema))
+        assert decoded.frame.equals(rows, null_equal=True)

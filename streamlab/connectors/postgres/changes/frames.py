@@ -167,8 +167,8 @@ class _Conversion:
 
     def rows(self) -> Rows:
         changes, table = self._changes, self._table
-        old = self._columns(changes.old)
         has_old = changes.old.present.any()
+        old = self._columns(changes.old) if has_old else {}
         new = self._columns(changes.new)
         moved = self._moved() if has_old else None
         after, missing = self._after(new, old) if has_old else (new, {})
@@ -262,8 +262,7 @@ class _Conversion:
         table = self._table
         known = set(table.known)
         others = [name for name in table.types if name not in known]
-        numbered = frame.with_columns(places.alias("#place"))
-        deletes = numbered.filter(moved).with_columns(
+        deletes = frame.filter(moved).with_columns(
             pl.lit("delete", dtype=OPERATIONS).alias(OP),
             *(
                 old[name].filter(moved).alias(name)
@@ -276,12 +275,14 @@ class _Conversion:
         op, index = pl.col(OP), pl.col(INDEX)
         inserted = pl.lit("insert", dtype=OPERATIONS)
         mask = pl.lit(moved)
-        inserts = numbered.with_columns(
+        inserts = frame.with_columns(
             pl.when(mask).then(inserted).otherwise(op).alias(OP),
             pl.when(mask).then(index + 1).otherwise(index).alias(INDEX),
         )
-        both = pl.concat([deletes, inserts]).sort("#place", INDEX, maintain_order=True)
-        return both.drop("#place"), both["#place"]
+        both = pl.concat([places.filter(moved), places])
+        halves = pl.concat([places.filter(moved) * 2, places * 2 + 1])
+        order = halves.arg_sort()
+        return pl.concat([deletes, inserts])[order], both[order]
 
 
 def _without(frame: pl.DataFrame, places: pl.Series, faults: Mapping[int, str]) -> Rows:

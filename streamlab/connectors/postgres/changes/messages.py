@@ -13,8 +13,9 @@ from streamlab.connectors.postgres.changes.relation import Column, Relation
 POSTGRES_EPOCH_US = 946_684_800_000_000
 """Microseconds from 1970 to 2000, where PostgreSQL's clock begins."""
 
-_BEGIN = struct.Struct("!QqI")
-_COMMIT = struct.Struct("!BQQq")
+# Of fixed size as a whole, with their tag: unpacking refuses any other length.
+_BEGIN = struct.Struct("!xQqI")
+_COMMIT = struct.Struct("!xBQQq")
 _EMITTED = struct.Struct("!BQ")
 _PLACE = struct.Struct("!Q")
 _LENGTH = struct.Struct("!I")
@@ -100,17 +101,13 @@ class Reader:
 
 def read_begin(message: bytes) -> Transaction:
     """Return what a Begin message says."""
-    reader = Reader(message)
-    lsn, time_us, xid = reader.fixed(_BEGIN)
-    reader.end()
+    lsn, time_us, xid = _BEGIN.unpack(message)
     return Transaction(lsn, time_us + POSTGRES_EPOCH_US, xid)
 
 
 def read_commit(message: bytes) -> tuple[int, int]:
     """Return where the commit record begins, and where the transaction ends."""
-    reader = Reader(message)
-    _, commit_lsn, end_lsn, _ = reader.fixed(_COMMIT)
-    reader.end()
+    _, commit_lsn, end_lsn, _ = _COMMIT.unpack(message)
     return commit_lsn, end_lsn
 
 

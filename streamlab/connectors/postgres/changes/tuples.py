@@ -23,7 +23,7 @@ UNCHANGED = ord("u")
 TEXT = ord("t")
 
 ROWS_AT_ONCE = 10_000  # what they need at a step still fits the processor's cache
-FEW_ROWS = 1_000  # up to here value by value is faster
+FEW_ROWS = 900  # up to here value by value is faster
 
 _COUNT = struct.Struct("!h")
 _LENGTH = struct.Struct("!i")
@@ -161,17 +161,19 @@ def _columns(frame: pl.DataFrame, width: int) -> tuple[Tuples, Ends] | None:
             _number(pl.col(_PLACE) + 1, pl.UInt32).cast(pl.Int64).alias(_SIZE),
         )
         kinds = head[_KIND]
-        if not kinds.is_in(_KINDS).all(ignore_nulls=False):
-            return None
-        step, text = _ALL_TEXT if (kinds == TEXT).all() else _MIXED
-        read = head.select(_MESSAGE, step, text)
-        if not _is_inside(read):
-            return None
-        texts.append(read[_TEXT].alias(""))
-        marks = kinds == UNCHANGED
-        if marks.any():
-            unchanged[number] = marks.alias("")
-        frame = read
+        if (kinds == TEXT).all(ignore_nulls=False):
+            step, text = _ALL_TEXT
+        elif kinds.is_in(_KINDS).all(ignore_nulls=False):
+            step, text = _MIXED
+            marks = kinds == UNCHANGED
+            if marks.any():
+                unchanged[number] = marks.alias("")
+        else:
+            return None  # unknown, or behind the end: then a value was too long
+        frame = head.select(_MESSAGE, step, text)
+        texts.append(frame[_TEXT].alias(""))
+    if not _is_inside(frame):
+        return None
     present = pl.repeat(value=True, n=frame.height, dtype=pl.Boolean, eager=True)
     return Tuples(present, tuple(texts), unchanged), frame[_PLACE].to_list()
 
@@ -203,10 +205,10 @@ _MIXED = (
 )
 
 
-def _is_inside(read: pl.DataFrame) -> bool:
-    """Return whether no value goes beyond the end of its message."""
+def _is_inside(walked: pl.DataFrame) -> bool:
+    """Return whether no walk went beyond the end of its message."""
     inside = pl.col(_PLACE) <= pl.col(_MESSAGE).bin.size()
-    return bool(read.select(inside.all(ignore_nulls=False)).item())
+    return bool(walked.select(inside.all(ignore_nulls=False)).item())
 
 
 def _joined(parts: Sequence[Tuples], width: int) -> Tuples:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from streamlab.connectors.postgres.changes import tuples
 from streamlab.connectors.postgres.changes.catalog import Catalog
 from streamlab.connectors.postgres.changes.frames import ChangeTable
 from streamlab.connectors.postgres.changes.messages import read_relation
@@ -188,3 +191,37 @@ def test_values_are_not_in_what_is_said_of_them():
     """A reason names column and type, and never a value."""
     rows = read(insert("12345678901", "a", NOW))
     assert "12345678901" not in rows.rejected[0].reason
+
+
+def _change(operation: str, number: int, *, is_full: bool) -> bytes:
+    """Return one of the messages that a stream may hold."""
+    new = (str(number), UNCHANGED if number % 3 else None, NOW if number % 2 else None)
+    old = (str(number - number % 2), "long", None)
+    images = {"old": old} if is_full else {"key": (old[0], None, None)}
+    if operation == "insert":
+        return insert(str(number), f"text {number}", NOW)
+    if operation == "update":
+        return update(*new, **images)
+    if operation == "update of another column":
+        return update(*new, **(images if is_full else {}))
+    return delete(**images) if operation == "delete" else truncate()
+
+
+OPERATIONS = ["insert", "update", "update of another column", "delete", "truncate"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(OPERATIONS), min_size=1, max_size=40), st.booleans())
+def test_rows_do_not_depend_on_how_messages_are_walked(operations, is_full):
+    """Whatever is mixed with what, walking together gives the rows of one by one."""
+    described = FULL if is_full else ORDERS
+    messages = [
+        _change(operation, number, is_full=is_full)
+        for number, operation in enumerate(operations)
+    ]
+    plain = read(*messages, described=described, key=["id"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tuples, "FEW_ROWS", 0)
+        patch.setattr(tuples, "ROWS_AT_ONCE", 7)
+        together = read(*messages, described=described, key=["id"])
+    assert together.frame.equals(plain.frame, null_equal=True)
