@@ -134,7 +134,9 @@ class Shop(threading.Thread):
     def step(self):
         chance, do = self.chance, self.database.execute
         order = ORDERS - chance.randrange(1_000) + self.transactions // 2
-        match chance.choices(("order", "advance", "cancel", "move", "price"), (50, 35, 5, 8, 2)):
+        match chance.choices(
+            ("order", "advance", "cancel", "move", "price"), (50, 35, 5, 8, 2)
+        ):
             case ["order"]:
                 self.order()
             case ["advance"]:
@@ -268,7 +270,9 @@ def mirror(table, into="", **columns):
     return sl.Pipeline(
         name=into,
         inputs=[sl.Input(topic, "json", schema, event_time="_commit_time")],
-        sink=sl.PostgresSink(into, mode="changes", key="id", dsn="${env:WAREHOUSE_DSN}"),
+        sink=sl.PostgresSink(
+            into, mode="changes", key="id", dsn="${env:WAREHOUSE_DSN}"
+        ),
         dead_letters=sl.DeadLetters(file=Path("dead.jsonl")),
     )
 
@@ -335,7 +339,9 @@ run("shop", "ALTER TABLE orders ADD COLUMN gift boolean")
 shop.wraps_gifts = True
 time.sleep(1)
 latest = sl.tap("shop.orders", last=100)
-latest.frame.select("id", "status", "gift", "_op").filter(pl.col("gift").is_not_null()).head(5)
+latest.frame.select("id", "status", "gift", "_op").filter(
+    pl.col("gift").is_not_null()
+).head(5)
 
 # %% [markdown]
 # The warehouse goes on without it, as its schema says. To have it there, too, a second
@@ -365,7 +371,9 @@ shop.join()
 
 
 def lines(database, query):
-    return pl.DataFrame(run(database, f"{query} ORDER BY id"), orient="row", infer_schema_length=None)
+    return pl.DataFrame(
+        run(database, f"{query} ORDER BY id"), orient="row", infer_schema_length=None
+    )
 
 
 truth = lines("shop", NEW_VIEW)
@@ -377,7 +385,9 @@ pl.DataFrame(
         "transactions of the shop": [shop.transactions],
         "rows in the shop": [truth.height],
         "rows in the view": [view.height],
-        "rows that differ": [view.join(truth, on=view.columns, how="anti", nulls_equal=True).height],
+        "rows that differ": [
+            view.join(truth, on=view.columns, how="anti", nulls_equal=True).height
+        ],
     }
 )
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from streamlab.connectors.postgres.source import PostgresSource
     from streamlab.contracts import Field, Schema
     from streamlab.engines.local import RunSummary, WorkerHandle, run, start, stop
+    from streamlab.engines.local.position import forget
     from streamlab.engines.local.rehearsal import Replayed, replay
     from streamlab.errors import StreamlabError
     from streamlab.observe.delays import Latency
@@ -67,6 +68,7 @@ _WHERE = {
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
+    "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
@@ -111,6 +113,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "forget",
     "headless",
     "lag",
     "live_tap",

@@ -41,6 +41,7 @@ PUBLIC = {
     "doctor",
     "evaluate",
     "export",
+    "forget",
     "headless",
     "lag",
     "live_tap",
