@@ -52,21 +52,39 @@ import streamlab as sl
 from streamlab.settings import Settings
 
 server = Settings.load().profile().postgres["dsn"]
-for name in ("shop", "warehouse"):
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE IF EXISTS {name}")
-        connection.execute(f"CREATE DATABASE {name}")
-    os.environ[f"{name.upper()}_DSN"] = make_conninfo(server, dbname=name)
+for name in ("server", "shop", "warehouse"):
+    dsn = server if name == "server" else make_conninfo(server, dbname=name)
+    os.environ[f"{name.upper()}_DSN"] = dsn
 
 
 def run(database, *statements):
-    """Run SQL in one of the two databases; return the rows of the last statement."""
+    """Run SQL in a database; return the rows of the last statement, if it has any."""
     dsn = os.environ[f"{database.upper()}_DSN"]
     with psycopg.connect(dsn, autocommit=True) as connection:
         for statement in statements:
             cursor = connection.execute(statement)
-        return cursor.fetchall() if cursor.description else []
+        return cursor.fetchall() if cursor.description else None
 
+
+# %% [markdown]
+# What an earlier run has left goes first, so that this notebook can be run again.
+
+# %%
+from confluent_kafka.admin import AdminClient
+
+broker = AdminClient(Settings.load().profile().kafka)
+left = [name for name in broker.list_topics().topics if name.startswith("shop.")]
+for deleted in broker.delete_topics(left).values() if left else ():
+    deleted.result()
+run(
+    "server",
+    "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+    "WHERE database = 'shop'",
+    "DROP DATABASE IF EXISTS shop WITH (FORCE)",
+    "DROP DATABASE IF EXISTS warehouse WITH (FORCE)",
+    "CREATE DATABASE shop",
+    "CREATE DATABASE warehouse",
+)
 
 # %%
 run(
@@ -129,7 +147,8 @@ class Shop(threading.Thread):
             while not self.closed.wait(max(0.0, due - time.monotonic())):
                 self.step()
                 self.transactions += 1
-                due += 1 / self.rate
+                # After a pause it goes on at its rate: no rush to make up for it.
+                due = max(due, time.monotonic() - 0.1) + 1 / self.rate
 
     def step(self):
         chance, do = self.chance, self.database.execute
@@ -205,10 +224,21 @@ to_topics = sl.Pipeline(
 to_topics
 
 # %% [markdown]
-# `sl.start` runs it in a process of its own.
+# `sl.start` runs it in a process of its own. `sl.forget` makes that its first run, in
+# case this notebook was cut short before.
 
 # %%
-workers = {"shop": sl.start(to_topics)}
+pipelines, workers = {}, {}
+
+
+def start(pipeline):
+    """Start a worker of a pipeline that nothing is known of."""
+    sl.forget(pipeline)
+    pipelines[pipeline.name] = pipeline
+    workers[pipeline.name] = sl.start(pipeline)
+
+
+start(to_topics)
 
 
 def wait_until(done, seconds=45):
@@ -285,12 +315,9 @@ of_order = {
     "quantity": number,
     "status": text,
 }
-for pipeline in (
-    mirror("customers", id=number, name=text, city=text),
-    mirror("products", id=number, name=text, price=pl.Decimal(8, 2)),
-    mirror("orders", **of_order),
-):
-    workers[pipeline.name] = sl.start(pipeline)
+start(mirror("customers", id=number, name=text, city=text))
+start(mirror("products", id=number, name=text, price=pl.Decimal(8, 2)))
+start(mirror("orders", **of_order))
 wait_until(lambda: caught_up(*workers))
 workers["orders"].status()
 
@@ -349,8 +376,7 @@ latest.frame.select("id", "status", "gift", "_op").filter(
 # caught up. Nobody who reads the view waits.
 
 # %%
-with_gift = mirror("orders", into="orders_with_gift", **of_order, gift=pl.Boolean())
-workers[with_gift.name] = sl.start(with_gift)
+start(mirror("orders", into="orders_with_gift", **of_order, gift=pl.Boolean()))
 wait_until(lambda: caught_up(*workers))
 NEW_VIEW = VIEW.replace("o.status", "o.status, o.gift")
 run(
@@ -395,8 +421,16 @@ pl.DataFrame(
 # ## Leave nothing behind
 #
 # A slot that nobody reads makes its server keep the log until the disk is full. So a
-# pipeline that is not needed any more is forgotten, not only stopped.
+# pipeline that is not needed any more is forgotten, not only stopped. Topics and tables
+# stay, to be looked at.
 
 # %%
 for worker in workers.values():
     worker.stop()
+for pipeline in pipelines.values():
+    sl.forget(pipeline)
+slots = run(
+    "server", "SELECT slot_name FROM pg_replication_slots WHERE database = 'shop'"
+)
+assert not slots
+slots
