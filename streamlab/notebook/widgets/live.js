@@ -141,7 +141,7 @@ function histogram(canvas, bars, unit) {
     pen.fillStyle = COLORS[0];
     pen.fillRect(x + step * 0.08, bottom - height, step * 0.84, height);
     // Names are longer than bars are wide: as many as there is room for.
-    if (i % Math.ceil(74 / step)) return;
+    if (i % Math.ceil(70 / step)) return;
     pen.globalAlpha = 0.75;
     pen.fillStyle = pen.strokeStyle;
     pen.textAlign = "left";
@@ -150,7 +150,7 @@ function histogram(canvas, bars, unit) {
   pen.globalAlpha = 0.75;
   pen.fillStyle = pen.strokeStyle;
   pen.textAlign = "right";
-  pen.fillText(unit, right, TOP + 4);
+  pen.fillText(unit, right, TOP + 14);
 }
 
 function render({ model, el }) {
