@@ -26,6 +26,17 @@ def distance(start: Position, end: Position) -> int:
     return max(0, last - first)
 
 
+def distances(
+    starts: Mapping[TopicPartition, Position], ends: Mapping[TopicPartition, Position]
+) -> dict[str, int]:
+    """Return ``topic/partition`` → the distance, where both are known."""
+    return {
+        str(partition): distance(start, ends[partition])
+        for partition, start in starts.items()
+        if partition in ends
+    }
+
+
 def leading(position: Position) -> int:
     """Return the first part of a position, or the position if it is a number."""
     first = position[0] if isinstance(position, tuple) else position

@@ -191,14 +191,18 @@ def test_nothing_is_lost_or_doubled_while_others_write(shop: Shop) -> None:
                     )
 
     writer = threading.Thread(target=write)
-    writer.start()
     target = MemoryTarget()
+    reader = threading.Thread(target=shop.catch_up, args=(target,))
+    writer.start()
     try:
         time.sleep(0.2)
-        shop.catch_up(target)
+        reader.start()
+        # It ends when it has caught up with whoever writes faster than it reads: now.
+        reader.join(3)
     finally:
         stop.set()
         writer.join()
+        reader.join()
     rows = shop.catch_up(target)
     assert (rows["_op"] == "insert").any()
     assert replayed(rows) == there(shop)

@@ -39,8 +39,13 @@ class KeptProgress:
         """Remove it: the next run is a first one."""
         self.path.unlink(missing_ok=True)
 
-    def write(self, progress: Progress) -> None:
-        """Replace what is kept, durably on return.
+    def write(self, progress: Progress, *, durable: bool = True) -> None:
+        """Replace what is kept, as a whole.
+
+        Args:
+            progress: What to keep.
+            durable: Whether it outlives a machine that fails, on return. Otherwise
+                only a process that does; waiting for a disk takes milliseconds.
 
         Raises:
             Unavailable: It cannot be written now.
@@ -51,13 +56,19 @@ class KeptProgress:
             with staged.open("w", encoding="utf-8") as file:
                 json.dump(progress.to_json(), file)
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             staged.replace(self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            if durable:
+                _sync_folder(self.path.parent)
         except OSError as error:
             message = f"the position in {self.path} cannot be written: {error.strerror}"
             raise Unavailable(message) from error
+
+
+def _sync_folder(path: Path) -> None:
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

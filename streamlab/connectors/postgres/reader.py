@@ -7,7 +7,9 @@ exported snapshot, rows of the snapshot, stream from the slot's point.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,15 +17,12 @@ from dataclasses import replace
 import polars as pl
 
 from streamlab import failpoints
-from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import published
-from streamlab.connectors.postgres import slot as slots
+from streamlab.connectors.postgres import preparing
 from streamlab.connectors.postgres.decoding import (
     NO_PLACES,
     ChangeOrigins,
     Shaped,
 )
-from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.kept import KeptProgress
 from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.lsn import (
@@ -46,13 +45,16 @@ from streamlab.connectors.postgres.snapshot import (
     exported_again,
 )
 from streamlab.connectors.postgres.streaming import Stream, Streamed
-from streamlab.errors import DatabaseReplaced, Refused, Unavailable, UsageError
+from streamlab.errors import DatabaseReplaced, Unavailable, UsageError
 from streamlab.formats import changes as columns
 from streamlab.positions import Position, Progress, Span, TopicPartition
 from streamlab.sources import Assignment, Listener, RawBatch, Reader
 from streamlab.values import FrameValues
 
 HELD_NAP_S = 0.05
+CONFIRM_S = 1.0
+"""How often the server hears of a position, and the disk makes it last."""
+
 AGAIN_S = 1.0  # before a broken connection is made again
 
 logger = logging.getLogger(__name__)
@@ -83,6 +85,9 @@ class PostgresReader(Reader):
         self._adding = False
         self._doubtful = False
         self._acknowledged: Position | None = None
+        self._unconfirmed: Progress | None = None
+        self._confirmed_at = 0.0
+        self._keeping = threading.Lock()  # acknowledged in one thread, due in another
         self._held = self._closed = False
 
     def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
@@ -93,6 +98,7 @@ class PostgresReader(Reader):
         if self._position is None:
             self._begin()
             return None
+        self._confirm_what_is_due()
         if self._held:
             time.sleep(min(timeout_s, HELD_NAP_S))
             return None
@@ -111,14 +117,37 @@ class PostgresReader(Reader):
             raise
 
     def acknowledge(self, progress: Sequence[Progress]) -> None:
-        """Keep the position, and let the server forget what is before it."""
-        for one in progress:
-            self._kept.write(one)
-            self._acknowledged = one.positions[self._reading.partition]
-            failpoints.passing("before-feedback")
-            numbers = numbers_of(one.positions[self._reading.partition])
-            if self._stream is not None and numbers[1] != IN_SNAPSHOT:
-                self._stream.confirm(numbers[0])
+        """Keep the position, and let the server forget what is before it.
+
+        The server only hears of what a failing machine would not lose: once a second.
+        What a sink repeats after such a failure is what it took in that second.
+        """
+        with self._keeping:
+            for one in progress:
+                due = time.monotonic() - self._confirmed_at >= CONFIRM_S
+                self._kept.write(one, durable=due)
+                self._acknowledged = one.positions[self._reading.partition]
+                self._unconfirmed = one
+                failpoints.passing("before-feedback")
+                if due:
+                    self._confirm(one)
+
+    def _confirm_what_is_due(self, *, at_once: bool = False) -> None:
+        """Make the last position durable, and tell the server, if it is time."""
+        if self._unconfirmed is None:
+            return
+        if at_once or time.monotonic() - self._confirmed_at >= CONFIRM_S:
+            with self._keeping:
+                if (left := self._unconfirmed) is not None:
+                    self._kept.write(left)
+                    self._confirm(left)
+
+    def _confirm(self, progress: Progress) -> None:
+        numbers = numbers_of(progress.positions[self._reading.partition])
+        if self._stream is not None and numbers[1] != IN_SNAPSHOT:
+            self._stream.confirm(numbers[0])
+        self._unconfirmed = None
+        self._confirmed_at = time.monotonic()
 
     def hold(self, *, held: bool) -> None:
         """Stop or go on delivering; the server hears of us all the same."""
@@ -131,6 +160,8 @@ class PostgresReader(Reader):
         if self._position is not None:
             self._listener.revoked((self._reading.partition,))
         self._closed = True
+        with contextlib.suppress(Unavailable):  # what is not kept comes again
+            self._confirm_what_is_due(at_once=True)
         self._drop()
         if self._monitor is not None:
             self._monitor.close()
@@ -180,7 +211,7 @@ class PostgresReader(Reader):
         chosen = self._listener.assigned(given)[partition]
         if kept is None:
             if chosen == NOT_BEGUN:
-                self._require_no_slot()
+                preparing.require_no_slot(self._reading)
             # So that a run that is cut short here is known to have been ours.
             here = {partition: chosen}
             self._kept.write(Progress(str(partition), 0, here, incarnations))
@@ -194,9 +225,9 @@ class PostgresReader(Reader):
         if numbers[1] == IN_SNAPSHOT:
             self._rows = numbers[2]
             self._doubtful = self._listener.repeats
-            self._require_slot()
+            preparing.require_slot(self._reading, found.database, self._lsn)
         elif found.new and self._state is None:
-            self._require_slot()
+            preparing.require_slot(self._reading, found.database, self._lsn)
             self._state = SnapshotState(
                 tuple(map(str, found.new)), then=(numbers[0], numbers[1])
             )
@@ -222,67 +253,14 @@ class PostgresReader(Reader):
         if self._acknowledged != self._position:
             time.sleep(min(timeout_s, HELD_NAP_S))
             return None
+        self._confirm_what_is_due(at_once=True)
         self._adding = False
         return None
 
-    def _require_no_slot(self) -> None:
-        """Refuse to begin with a slot of our name that is not known here."""
-        with database.connect(self._reading.address, "streamlab") as connection:
-            if slots.find(connection, self._reading.slot) is None:
-                return
-        name = self._reading.slot
-        message = (
-            f"replication slot {name!r} exists, but nothing is known of it here: a "
-            "pipeline of that name may run elsewhere, or has run"
-        )
-        raise Refused(
-            message,
-            hint="give the source another slot = …; or, if nobody needs it any more: "
-            f"SELECT pg_drop_replication_slot('{name}')",
-        )
-
-    def _require_slot(self) -> None:
-        with (
-            database.connect(self._reading.address, "streamlab") as connection,
-            translation("looking at the replication slot"),
-        ):
-            found = slots.find(connection, self._reading.slot)
-        slot = slots.require_usable(found, self._reading.slot, self._look.database)
-        slots.require_behind(slot, self._lsn)
-
     def _first(self) -> RawBatch:
-        """Publish, make the slot, and open the snapshot that comes with it.
-
-        A slot that a run left which was cut short here is made again: nothing was
-        delivered from it.
-        """
-        reading, found = self._reading, self._look
-        with (
-            database.connect(
-                reading.address, f"streamlab {reading.slot}"
-            ) as connection,
-            translation("preparing the replication slot"),
-        ):
-            published.publish(connection, reading.publication, found.tables)
-            failpoints.passing("after-publication")
-            if slots.find(connection, reading.slot) is not None:
-                logger.info("slot %s goes, to begin anew", reading.slot)
-                slots.drop(connection, reading.slot)
-        state = SnapshotState(tuple(map(str, found.tables)))
-        logger.info("making slot %s; it waits for open transactions", reading.slot)
-        replicating = database.connect_to_replicate(
-            reading.address, f"streamlab {reading.slot}"
-        )
-        with replicating:
-            self._lsn, exported = slots.create(
-                replicating, reading.slot, failover=reading.failover
-            )
-            failpoints.passing("after-slot")
-            if reading.with_snapshot:
-                self._snapshot = Snapshot(
-                    reading.address, exported, found.tables, state
-                )
-        if not reading.with_snapshot:
+        """Make the slot, and open the snapshot that comes with it."""
+        self._lsn, self._snapshot, state = preparing.first(self._reading, self._look)
+        if self._snapshot is None:
             return self._finished_snapshot()
         self._state = state
         return self._moved((self._lsn, IN_SNAPSHOT, 0, state.to_text()))
@@ -311,31 +289,23 @@ class PostgresReader(Reader):
             message = "there is no snapshot to go on with"
             raise UsageError(message)
         if state.then is not None:
-            self._publish()
+            preparing.publish(self._reading, self._look)
         connection, lsn, exported = exported_again(self._reading.address)
         with connection:
-            if self._doubtful:
-                self._rows += 1 << ROWS_BITS
-            else:
+            if not self._doubtful:
                 state = cut_here(state, lsn)
-            self._doubtful = False
             self._snapshot = Snapshot(
                 self._reading.address, exported, self._look.tables, state
             )
         self._state = state
+        self._rows += int(self._doubtful) << ROWS_BITS
+        self._doubtful = False
         logger.info(
             "going on with the snapshot at %s, after %s rows",
             lsn_text(lsn),
             f"{self._rows & ROWS_MASK:,}",
         )
         return self._snapshot
-
-    def _publish(self) -> None:
-        with (
-            database.connect(self._reading.address, "streamlab") as connection,
-            translation("preparing the publication"),
-        ):
-            published.publish(connection, self._reading.publication, self._look.tables)
 
     def _delivered(self, piece: Piece) -> RawBatch:
         versions = self._look.versions
@@ -361,9 +331,9 @@ class PostgresReader(Reader):
         snapshot, self._snapshot = self._snapshot, None
         if snapshot is not None:
             snapshot.close()
+        left = self._state.then if self._state is not None else None
         if self._state is not None and not self._state.cuts:
             self._state = None
-        left = self._state.then if self._state is not None else None
         self._open_stream(left or (self._lsn, 0))
         return self._moved(self._carrying(left or (self._lsn, 0)))
 

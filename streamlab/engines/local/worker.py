@@ -34,7 +34,7 @@ from streamlab.observe.latency import latencies_ms
 from streamlab.observe.status import WorkerStatus
 from streamlab.observe.tally import EpochCounts, Tally
 from streamlab.pipelines import Pipeline
-from streamlab.positions import Position, Progress, TopicPartition, distance
+from streamlab.positions import Position, Progress, TopicPartition, distances
 from streamlab.sinks import Guarantee, SinkContext
 from streamlab.sources import Assignment, RawBatch, Reader
 from streamlab.transforms.application import prepare
@@ -154,11 +154,6 @@ class Worker:
         reader = self._reader
         ends = reader.ends() if reader is not None else {}
         committed = dict(self._committed)
-        lag = {
-            str(partition): distance(position, ends[partition])
-            for partition, position in committed.items()
-            if partition in ends
-        }
         return WorkerStatus(
             pipeline=self.pipeline.name,
             worker=self.name,
@@ -168,7 +163,7 @@ class Worker:
             at_ms=time.time_ns() // 1_000_000,
             counts=self.tally.counts(),
             partitions=self.tally.by_partition(),
-            lag=lag,
+            lag=distances(committed, ends),
             positions={str(key): value for key, value in committed.items()},
             stage_ms=self.tally.stage_ms(),
             latency_ms=self.tally.latency_ms(),
