@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from streamlab.connectors.memory import MemorySink, MemorySource
     from streamlab.connectors.parquet import ParquetSink
     from streamlab.connectors.postgres.sink import PostgresSink
+    from streamlab.connectors.postgres.source import PostgresSource
     from streamlab.contracts import Field, Schema
     from streamlab.engines.local import RunSummary, WorkerHandle, run, start, stop
+    from streamlab.engines.local.position import forget
     from streamlab.engines.local.rehearsal import Replayed, replay
     from streamlab.errors import StreamlabError
+    from streamlab.observe.delays import Latency
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
@@ -43,12 +46,14 @@ _WHERE = {
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
     "KafkaSource": "streamlab.connectors.kafka.source",
+    "Latency": "streamlab.observe.delays",
     "MemorySink": "streamlab.connectors.memory",
     "MemorySource": "streamlab.connectors.memory",
     "Pace": "streamlab.pipelines",
     "ParquetSink": "streamlab.connectors.parquet",
     "Pipeline": "streamlab.pipelines",
     "PostgresSink": "streamlab.connectors.postgres.sink",
+    "PostgresSource": "streamlab.connectors.postgres.source",
     "Replayed": "streamlab.engines.local.rehearsal",
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
@@ -63,6 +68,7 @@ _WHERE = {
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
     "export": "streamlab.export",
+    "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
@@ -85,12 +91,14 @@ __all__ = [
     "Input",
     "KafkaSink",
     "KafkaSource",
+    "Latency",
     "MemorySink",
     "MemorySource",
     "Pace",
     "ParquetSink",
     "Pipeline",
     "PostgresSink",
+    "PostgresSource",
     "Replayed",
     "RunSummary",
     "Sample",
@@ -105,6 +113,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "export",
+    "forget",
     "headless",
     "lag",
     "live_tap",

@@ -345,6 +345,13 @@ class SourcePositions(Protocol):
             Fenced: A worker of the pipeline is running.
         """
 
+    def forget(self) -> None:
+        """Remove all that the source's system keeps for the pipeline, if it does.
+
+        Raises:
+            Fenced: A worker of the pipeline is running.
+        """
+
 
 class Source(ABC):
     """What to read. Subclasses are frozen dataclasses; their fields are settings.

@@ -1,9 +1,9 @@
 """The notebook that is kept in git beside its source: executed, and nothing of a day.
 
 What differs from one machine or one hour to the next is left out: ids, counters of
-widgets, metadata, styles, ports. What was measured (rates, durations) is real and so
-differs; a cell whose outputs differ from the kept ones in nothing else keeps those, so
-that a second run changes no byte.
+widgets, metadata, styles, ports, times of the run. What was measured (rates, durations)
+is real and so differs; a cell whose outputs differ from the kept ones in nothing else
+keeps those, so that a second run changes no byte.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,9 @@ _KEPT_MIME = (
 )
 _STYLE = re.compile(r"<(style|script)\b.*?</\1>", re.DOTALL | re.IGNORECASE)
 _LOOPBACK = re.compile(r"\b(127\.0\.0\.1|localhost|\[::1\]):\d{2,5}\b")
+
+_EAST, _WEST = timedelta(hours=14), timedelta(hours=12)
+"""How far local time is from UTC."""
 
 _RATE = re.compile(r"\d\s?[kM]?/s\b")
 """What shows a rate shows a moment: every figure in it is measured."""
@@ -119,7 +123,7 @@ def _kept(source: Path, execution: Execution) -> Path:
         message = f"{source} was not rendered: {execution.failure}"
         raise UsageError(message)
     notebook = read(execution.notebook)
-    _make_stable(notebook)
+    _make_stable(notebook, _times_of(execution.seconds))
     beside = source.with_suffix(".ipynb")
     if beside.exists():
         _keep_what_was_measured(notebook, read(beside))
@@ -131,7 +135,15 @@ def _kept(source: Path, execution: Execution) -> Path:
     return beside
 
 
-def _make_stable(notebook: Any) -> None:
+def _times_of(seconds: float) -> re.Pattern[str]:
+    """Return what finds the times of a run that has just ended, in any time zone."""
+    now = datetime.now(UTC)
+    moments = (now - timedelta(seconds=seconds) - _WEST, now, now + _EAST)
+    days = "|".join(dict.fromkeys(moment.date().isoformat() for moment in moments))
+    return re.compile(rf"\b(?:{days})(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?")
+
+
+def _make_stable(notebook: Any, times: re.Pattern[str]) -> None:
     notebook.cells = [
         cell
         for cell in notebook.cells
@@ -146,7 +158,7 @@ def _make_stable(notebook: Any) -> None:
         if cell.execution_count is not None:
             ran += 1
             cell["execution_count"] = ran
-        cell["outputs"] = [_stable(each, ran) for each in cell.outputs]
+        cell["outputs"] = [_stable(each, ran, times) for each in cell.outputs]
 
 
 def _ids(cells: Sequence[Any]) -> Iterator[str]:
@@ -159,20 +171,26 @@ def _ids(cells: Sequence[Any]) -> Iterator[str]:
         yield name if seen[name] == 1 else f"{name}-{seen[name]}"
 
 
-def _stable(output: Any, number: int) -> Any:
+def _stable(output: Any, number: int, times: re.Pattern[str]) -> Any:
     if "data" in output:
         for mime in set(output["data"]) - set(_KEPT_MIME):
             del output["data"][mime]
         for mime, value in output["data"].items():
             if mime.startswith("text/") or mime.endswith("xml"):
                 text = _STYLE.sub("", value) if mime == "text/html" else value
-                output["data"][mime] = _LOOPBACK.sub(r"\1:…", text)
+                output["data"][mime] = _of_no_run(text, times)
         output["metadata"] = {}
     if "text" in output:
-        output["text"] = _LOOPBACK.sub(r"\1:…", output["text"])
+        output["text"] = _of_no_run(output["text"], times)
     if "execution_count" in output:
         output["execution_count"] = number
     return output
+
+
+def _of_no_run(text: str, times: re.Pattern[str]) -> str:
+    """Return a text without ports, and with times of the run blanked in their width."""
+    blanked = times.sub(lambda found: re.sub(r"\d", "·", found[0]), text)
+    return _LOOPBACK.sub(r"\1:…", blanked)
 
 
 def _keep_what_was_measured(notebook: Any, before: Any) -> None:

@@ -29,8 +29,9 @@ class Panel:
         title: What is watched.
         facts: Label → figure, the few numbers that matter.
         lines: Name → points, oldest first, at a steady rate; all of one length.
+        bars: Class → how many there are of it: a histogram, instead of lines.
         span_s: Seconds from the first to the last point.
-        unit: What the points are, such as ``events/s``.
+        unit: What points or bars are, such as ``events/s``.
         columns: Headings of the table.
         rows: Values of the table.
         right: Numbers of the columns that hold figures.
@@ -41,6 +42,7 @@ class Panel:
     title: str
     facts: Mapping[str, str]
     lines: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    bars: Mapping[str, float] = field(default_factory=dict)
     span_s: float = 0.0
     unit: str = ""
     columns: Sequence[str] = ()
@@ -57,6 +59,7 @@ def content(panel: Panel) -> dict[str, Any]:
         "title": seen(panel.title),
         "facts": [[seen(label), seen(value)] for label, value in panel.facts.items()],
         "names": [seen(name) for name in panel.lines],
+        "bars": [[seen(name), value] for name, value in panel.bars.items()],
         "span_s": panel.span_s,
         "unit": panel.unit,
         "columns": [seen(name) for name in panel.columns],
@@ -73,7 +76,7 @@ def content(panel: Panel) -> dict[str, Any]:
 def static(panel: Panel) -> Html:
     """Return the panel as a table and a picture."""
     parts = [markup.facts(panel.facts.items())] if panel.facts else []
-    if any(len(points) > 1 for points in panel.lines.values()):
+    if panel.bars or any(len(points) > 1 for points in panel.lines.values()):
         parts.append(_picture(panel))
     if panel.columns:
         parts.append(markup.table(panel.columns, panel.rows, right=panel.right))
@@ -92,7 +95,7 @@ def plain(panel: Panel) -> str:
 
 
 def _picture(panel: Panel) -> Html:
-    """Return the lines as an image. As an image, an SVG can run nothing."""
+    """Return lines or bars as an image. As an image, an SVG can run nothing."""
     drawn = svg(panel).encode()
     return Html(
         f'<img width="{CHART_WIDTH}" alt="{markup.text(panel.title)}" '
@@ -101,9 +104,50 @@ def _picture(panel: Panel) -> Html:
 
 
 def svg(panel: Panel) -> str:
-    """Return the lines as SVG. It is drawn in this process, without a network."""
-    import altair as alt
+    """Return lines or bars as SVG. It is drawn in this process, without a network."""
     import vl_convert
+
+    chart = _bars(panel) if panel.bars else _lines(panel)
+    chart = (
+        chart.configure_axis(
+            gridColor=INK,
+            gridOpacity=0.2,
+            labelColor=INK,
+            titleColor=INK,
+            titleFontWeight="normal",
+            domainColor=INK,
+            tickColor=INK,
+        )
+        .configure_legend(labelColor=INK)
+        .configure_view(stroke=None)
+    )
+    return str(vl_convert.vegalite_to_svg(chart.to_dict()))
+
+
+def _bars(panel: Panel) -> Any:
+    import altair as alt
+
+    bars = pl.DataFrame(
+        {
+            "class": [markup.visible(name) for name in panel.bars],
+            "n": list(panel.bars.values()),
+        }
+    )
+    return (
+        alt.Chart(bars)
+        .mark_bar(color=COLORS[0])
+        .encode(
+            x=alt.X("class:N", sort=None, title=None, axis=alt.Axis(labelAngle=-45)),
+            y=alt.Y("n:Q", title=panel.unit, axis=alt.Axis(tickCount=4, format="~s")),
+        )
+        .properties(
+            width=CHART_WIDTH - 60, height=CHART_HEIGHT, background="transparent"
+        )
+    )
+
+
+def _lines(panel: Panel) -> Any:
+    import altair as alt
 
     longest = max(len(points) for points in panel.lines.values())
     step_s = panel.span_s / max(longest - 1, 1)
@@ -115,7 +159,7 @@ def svg(panel: Panel) -> str:
         ]
     )
     names = list(dict.fromkeys(points["name"]))
-    chart = (
+    return (
         alt.Chart(points)
         .mark_line(strokeWidth=1.6)
         .encode(
@@ -133,16 +177,4 @@ def svg(panel: Panel) -> str:
         .properties(
             width=CHART_WIDTH - 160, height=CHART_HEIGHT, background="transparent"
         )
-        .configure_axis(
-            gridColor=INK,
-            gridOpacity=0.2,
-            labelColor=INK,
-            titleColor=INK,
-            titleFontWeight="normal",
-            domainColor=INK,
-            tickColor=INK,
-        )
-        .configure_legend(labelColor=INK)
-        .configure_view(stroke=None)
     )
-    return str(vl_convert.vegalite_to_svg(chart.to_dict()))

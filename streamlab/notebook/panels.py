@@ -11,6 +11,7 @@ from streamlab.errors import StreamlabError
 from streamlab.notebook import markup
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.preview import Preview
+from streamlab.observe.delays import FROM, Latency
 from streamlab.observe.lag import SECOND_MS, LagReading, LagWatch
 from streamlab.observe.throughput import Throughput
 from streamlab.pipelines.plan import Plan
@@ -120,6 +121,30 @@ def of_throughput(throughput: Throughput) -> Panel:
         ],
         right=(1, 2),
         note=str(problem) if problem else "" if names else "no worker runs here",
+    )
+
+
+def of_latency(latency: Latency) -> Panel:
+    """Return how many events took how long."""
+    counted = latency.histogram()
+    first, latest = latency.sampler.readings[0], latency.sampler.readings[-1]
+    problem = latency.sampler.error
+    figures = {f"p{n}": counted.quantile_ms(n / 100) for n in (50, 95, 99)}
+    nothing = "no event since this view was opened"
+    return Panel(
+        title=f"latency of {latency.pipeline}, from {FROM[latency.counted_from]}",
+        facts={
+            "events looked at": markup.count(counted.total),
+            **{
+                name: markup.duration(ms / SECOND_MS)
+                for name, ms in figures.items()
+                if ms is not None
+            },
+        },
+        bars=counted.bars(),
+        span_s=(latest.at_ms - first.at_ms) / SECOND_MS,
+        unit="events",
+        note=str(problem) if problem else "" if counted.total else nothing,
     )
 
 

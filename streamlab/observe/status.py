@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,6 +30,10 @@ class WorkerStatus:
             ``transform``, ``write``.
         latency_ms: ``broker_p50``, ``broker_p99``: from the source's time to the
             sink's commit, over the last minute; empty before the first commit.
+        latency_counts: ``broker`` and, where the pipeline names one, ``event`` time →
+            how many latencies there were since the start, by the classes of
+            :class:`~streamlab.observe.histogram.Histogram`. At most 200 events of an
+            epoch are looked at.
         source: What else the source says of itself, such as ``slot_retained_bytes``
             of a database, or ``snapshot_seconds_left``.
     """
@@ -46,6 +50,7 @@ class WorkerStatus:
     positions: Mapping[str, Any] = field(default_factory=dict)
     stage_ms: Mapping[str, float] = field(default_factory=dict)
     latency_ms: Mapping[str, float] = field(default_factory=dict)
+    latency_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     source: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:

@@ -13,10 +13,14 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from streamlab.observe.histogram import Histogram
 from streamlab.positions import TopicPartition
 
 WINDOW_S = 60.0  # what "recent" means for stage times and latencies
 MOST_LATENCIES = 20_000  # looked at for a percentile, spread over the window
+
+LATENCIES = ("broker", "event")
+"""What latencies are counted from: the source's time of an event, its event time."""
 
 STAGES = ("read", "decode", "transform", "write", "acknowledge")
 
@@ -52,6 +56,7 @@ class Tally:
     epochs: int = 0
     retries: int = 0
     rebalances: int = 0
+    latencies: dict[str, Histogram] = field(default_factory=dict)
     _recent: deque[tuple[float, EpochCounts]] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -63,6 +68,7 @@ class Tally:
             self.dead_lettered.update(epoch.dead_lettered)
             self.rows_out += epoch.rows_out
             self.epochs += 1
+            self._count_latencies(epoch)
             self._recent.append((now, epoch))
             while self._recent and self._recent[0][0] < now - WINDOW_S:
                 self._recent.popleft()
@@ -110,7 +116,7 @@ class Tally:
         with self._lock:
             recent = [epoch for _, epoch in self._recent]
         found = {}
-        for kind in ("broker", "event"):
+        for kind in LATENCIES:
             measured = [
                 value
                 for epoch in recent
@@ -122,3 +128,14 @@ class Tally:
                 found[f"{kind}_p50"] = values[len(values) // 2]
                 found[f"{kind}_p99"] = values[int(len(values) * 0.99)]
         return found
+
+    def latency_counts(self) -> dict[str, list[int]]:
+        """Return all latencies as ``WorkerStatus.latency_counts`` has them."""
+        with self._lock:
+            return {kind: list(all_.counts) for kind, all_ in self.latencies.items()}
+
+    def _count_latencies(self, epoch: EpochCounts) -> None:
+        for kind in LATENCIES:
+            if values := getattr(epoch, f"{kind}_latency_ms"):
+                before = self.latencies.get(kind, Histogram())
+                self.latencies[kind] = before + Histogram.of(values)

@@ -566,3 +566,11 @@ def assert_hides(secret: str, error: BaseException | None) -> None:
         error = error.__cause__ or (
             None if error.__suppress_context__ else error.__context__
         )
+
+
+def test_names_of_unsent_values_must_be_a_list(database: Database) -> None:
+    """A schema found in nulls says text: the sink says so before it writes."""
+    schema = {"id": pl.Int64(), "_op": pl.String(), "_unavailable": pl.String()}
+    sink = PostgresSink(database.table, mode="changes", key="id", dsn=database.dsn)
+    with pytest.raises(SchemaError, match="'_unavailable' is String, not List"):
+        sink.open(SinkContext(database.pipeline, schema))

@@ -1,11 +1,16 @@
 """What a person sees in JupyterLab, in a real browser on a real broker."""
 
+import os
 import re
 
 import orjson
 import pytest
 from playwright.sync_api import expect
 
+from streamlab.observe.histogram import Histogram
+from streamlab.observe.server import StatusServer
+from streamlab.observe.status import WorkerStatus
+from streamlab.observe.workers import announced
 from tests.unit.notebook.corpus import HOSTILE
 
 pytestmark = [pytest.mark.notebook, pytest.mark.integration, pytest.mark.slow]
@@ -197,3 +202,31 @@ def test_the_browser_would_have_run_it(front):
     """The check above sees a script that does run."""
     front.page.set_content("<img src=x onerror='window.pwned = 1'>")
     front.page.wait_for_function("() => window.pwned === 1")
+
+
+def test_a_histogram_of_latencies_is_live(lab, front, notebooks):
+    """``%latency`` draws what a worker counts, and goes on by itself."""
+    measured = [4.0]
+    folder = notebooks / ".streamlab"
+
+    def told():
+        counts = {"event": list(Histogram.of(measured).counts)}
+        return WorkerStatus(
+            "orders", "orders-1", os.getpid(), "running", 0, latency_counts=counts
+        )
+
+    with (
+        StatusServer(told) as server,
+        announced("orders", "orders-1", server.port, state_folder=folder),
+    ):
+        notebook = lab.open(front.page, [LOAD, "%latency orders"])
+        notebook.run_all()
+        view = notebook.output(1).locator(".sl-live")
+        expect(view).to_contain_text("no event since this view was opened")
+        measured += [12.0] * 30 + [40.0] * 8 + [170.0]
+        expect(view).to_contain_text("39 events looked at", timeout=15_000)
+        expect(view.locator("canvas")).to_be_visible()
+        measured += [12.0]
+        expect(view).to_contain_text("40 events looked at", timeout=15_000)
+        view.get_by_role("button", name="Stop").click()
+        expect(view).to_contain_text("stopped")

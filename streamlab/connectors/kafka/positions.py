@@ -10,6 +10,7 @@ from confluent_kafka import KafkaException
 
 from streamlab.connectors.kafka import committed, connection, rights, topics
 from streamlab.connectors.kafka.failures import kafka_error, translated
+from streamlab.errors import Fenced
 from streamlab.positions import Progress, TopicPartition
 from streamlab.sources import Start
 
@@ -65,6 +66,20 @@ class GroupPositions:
         for one in answers or ():
             if one.error is not None:
                 raise translated(one.error, doing, self._needed)
+
+    def forget(self) -> None:
+        """Delete the group; the broker refuses while it has members."""
+        (answer,) = self._client.delete_consumer_groups([self._group]).values()
+        try:
+            answer.result(connection.REQUEST_TIMEOUT_S)
+        except KafkaException as error:
+            cause = kafka_error(error)
+            if cause.code() == ck.KafkaError.NON_EMPTY_GROUP:
+                message = f"group {self._group!r} has members"
+                raise Fenced(message, hint="stop its workers first") from error
+            if cause.code() != ck.KafkaError.GROUP_ID_NOT_FOUND:
+                doing = f"deleting group {self._group!r}"
+                raise translated(cause, doing, self._needed) from error
 
     def _consumer(self) -> Any:
         """Return a client that carries the group's name and is no member of it."""

@@ -23,6 +23,10 @@ from streamlab.sinks import Guarantee, Sink, SinkContext, Writer
 MOST_MESSAGE_BYTES = 1_000_000_000
 """The most that librdkafka's ``message.max.bytes`` can be."""
 
+BYTES = "bytes"
+VALUE_COLUMN = "value"
+"""What the bytes of an event are called that is encoded already."""
+
 KEY_COLUMN = "_key"
 """Where a frame has it, its bytes are the message's key and no part of the value."""
 
@@ -131,6 +135,7 @@ class KafkaSink(Sink):
         route: Route,
     ) -> Writer:
         route.require(context.schema)
+        self._require_plain(context.schema)
         options = {
             "client.id": f"streamlab.{context.pipeline}.{context.worker}",
             **OPTIONS,
@@ -146,6 +151,16 @@ class KafkaSink(Sink):
             known,
             tombstones=self.tombstones,
         )
+
+    def _require_plain(self, schema: Mapping[str, pl.DataType]) -> None:
+        """Refuse to encode events a second time.
+
+        Raises:
+            UsageError: Their values are bytes, and another format would wrap them.
+        """
+        if self.format != BYTES and schema.get(VALUE_COLUMN) == pl.Binary:
+            message = f"the events are encoded, and {self.format!r} would wrap them"
+            raise UsageError(message, hint='give the sink format = "bytes"')
 
     def _key(self, context: SinkContext) -> str:
         """Return the column of the key, checked; empty for none."""

@@ -35,6 +35,10 @@ class KeptProgress:
             return None
         return Progress.from_json(json.loads(self.path.read_text(encoding="utf-8")))
 
+    def forget(self) -> None:
+        """Remove it: the next run is a first one."""
+        self.path.unlink(missing_ok=True)
+
     def write(self, progress: Progress, *, durable: bool = True) -> None:
         """Replace what is kept, as a whole.
 

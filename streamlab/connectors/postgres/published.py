@@ -241,6 +241,14 @@ def publish(
         _add(connection, publication, missing)
 
 
+def unpublish(connection: psycopg.Connection[Any], publication: str) -> None:
+    """Drop a publication, if it is there."""
+    with translation(f"dropping publication {publication!r}"):
+        connection.execute(
+            sql.SQL("DROP PUBLICATION IF EXISTS {}").format(sql.Identifier(publication))
+        )
+
+
 def _add(
     connection: psycopg.Connection[Any], publication: str, missing: Sequence[Table]
 ) -> None:

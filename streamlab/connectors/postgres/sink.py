@@ -31,10 +31,11 @@ from streamlab.errors import (
     Unavailable,
     UsageError,
 )
-from streamlab.formats.changes import OP
+from streamlab.formats.changes import METADATA, OP, UNAVAILABLE
 from streamlab.positions import Progress
 from streamlab.sinks import Guarantee, Sink, SinkBatch, SinkContext, Writer
 
+UNSENT = METADATA[UNAVAILABLE]
 MOST_REFUSED = 1_000
 """Refused rows found before the rest is left to the next attempt."""
 
@@ -163,6 +164,12 @@ class PostgresWriter(Writer):
             message = f"mode 'changes' needs the column {OP!r}"
             raise SchemaError(
                 message, hint="a PostgreSQL source gives it: keep it in the transform"
+            )
+        if schema.get(UNAVAILABLE, UNSENT) != UNSENT:
+            # Taken for no list of names, values that were not sent would become null.
+            message = f"column {UNAVAILABLE!r} is {schema[UNAVAILABLE]}, not {UNSENT}"
+            raise SchemaError(
+                message, hint="say so in the schema: a sample of nulls cannot tell"
             )
         own = {name: schema[name] for name in own_columns(schema.names())}
         staging = f"streamlab_{zlib.crc32(f'{self._name}: {own}'.encode()):08x}"

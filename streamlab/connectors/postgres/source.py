@@ -6,10 +6,12 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
+
+import psycopg
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import lsn
+from streamlab.connectors.postgres import lsn, published
 from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.connection import NAME_BYTES
 from streamlab.connectors.postgres.failures import translation
@@ -31,6 +33,8 @@ from streamlab.sources import Listener, Source, Start
 PREFIX = "streamlab_"
 ATTEMPTS = 4
 BETWEEN_S = 0.5
+LET_GO_S = 5.0  # a server notices after a moment that a reader has gone
+LET_GO_POLL_S = 0.1
 _SLOT = re.compile(r"[a-z0-9_]+")
 
 T = TypeVar("T")
@@ -128,7 +132,7 @@ class PostgresSource(Source):
 
     def positions(self, pipeline: str) -> PostgresPositions:
         """Return where the pipeline stands in the log."""
-        return PostgresPositions(self.reading(pipeline))
+        return PostgresPositions(self.reading(pipeline), _own(pipeline))
 
     def reading(self, pipeline: str) -> Reading:
         """Return what a reader needs to know."""
@@ -177,9 +181,14 @@ def _own(pipeline: str) -> str:
 class PostgresPositions:
     """Positions seen and set from outside; see ``SourcePositions``."""
 
-    def __init__(self, reading: Reading) -> None:
-        """Look at the database."""
-        self._reading = reading
+    def __init__(self, reading: Reading, own: str) -> None:
+        """Look at the database.
+
+        Args:
+            reading: What a reader needs to know.
+            own: The publication that would be made for the pipeline.
+        """
+        self._reading, self._own = reading, own
         self._kept = KeptProgress.of(reading.slot)
         self._look = look(reading)
 
@@ -225,3 +234,34 @@ class PostgresPositions:
             raise Fenced(message)
         for one in progress:
             self._kept.write(one)
+
+    def forget(self) -> None:
+        """Drop the slot, the publication that was made for the pipeline, and the file.
+
+        Raises:
+            Fenced: A worker reads from the slot.
+        """
+        reading = self._reading
+        with database.connect(reading.address, "streamlab position") as connection:
+            _drop_slot(connection, reading.slot)
+            if reading.publication == self._own:
+                published.unpublish(connection, reading.publication)
+        self._kept.forget()
+
+
+def _drop_slot(connection: psycopg.Connection[Any], name: str) -> None:
+    """Drop a slot, if it is there; the worker that read it may just be leaving.
+
+    Raises:
+        Fenced: It is still being read.
+    """
+    patience = time.monotonic() + LET_GO_S
+    while slots.find(connection, name) is not None:
+        try:
+            slots.drop(connection, name)
+        except Unavailable as error:
+            if time.monotonic() > patience:
+                message = f"slot {name!r} is being read"
+                hint = "stop the pipeline's workers first"
+                raise Fenced(message, hint=hint) from error
+            time.sleep(LET_GO_POLL_S)

@@ -177,6 +177,21 @@ def reset(pipeline: Pipeline, moves: Sequence[Move]) -> None:
     History.of(pipeline).begin()
 
 
+def forget(pipeline: Pipeline) -> None:
+    """Remove what is kept for a pipeline beside its sink: group, or replication slot.
+
+    A slot that nobody reads makes its server keep the log until the disk is full, so
+    a pipeline that is given up is forgotten. The rows in the sink stay, and so does
+    a position that the sink keeps with them.
+
+    Raises:
+        Fenced: A worker of the pipeline is running.
+        Unavailable: The source cannot be reached.
+    """
+    pipeline.input.source.positions(pipeline.name).forget()
+    History.of(pipeline).forget()
+
+
 def _before(move: Move, incarnations: Mapping[str, str]) -> Progress:
     place = move.place
     return place.progress or Progress(

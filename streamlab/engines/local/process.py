@@ -17,7 +17,7 @@ from types import FrameType
 
 from streamlab.engines.local.summary import RunSummary
 from streamlab.engines.local.worker import Worker
-from streamlab.errors import Unavailable, UnknownName
+from streamlab.errors import PipelineError, Unavailable, UnknownName
 from streamlab.observe import workers
 from streamlab.observe.server import StatusServer
 from streamlab.observe.status import WorkerStatus
@@ -140,20 +140,24 @@ class WorkerHandle:
 
 
 def start(
-    pipeline_file: Path | str, *, detach: bool = False, profile: str = ""
+    pipeline: Pipeline | Path | str, *, detach: bool = False, profile: str = ""
 ) -> WorkerHandle:
     """Start a worker as a child process and return at once.
 
     Args:
-        pipeline_file: A ``pipeline.toml`` or the folder that holds one.
+        pipeline: A ``pipeline.toml`` or the folder that holds one; or a pipeline
+            without transforms, whose file is then written below ``.streamlab/run``.
+            What it writes to a relative path lies beside that file.
         detach: Let it outlive this process; it ends with it otherwise.
         profile: Profile to connect with; the default one without.
 
     Raises:
-        PipelineError: The file is missing or does not describe a pipeline.
+        PipelineError: The file is missing or does not describe a pipeline; or the
+            pipeline has transforms, whose code no file has yet.
     """
     from streamlab.pipelines.file import load
 
+    pipeline_file = _written(pipeline) if isinstance(pipeline, Pipeline) else pipeline
     pipeline = load(pipeline_file)
     logs = Settings.load().state_folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -174,6 +178,23 @@ def start(
             start_new_session=True,  # a Ctrl-C in the notebook is not meant for it
         )
     return WorkerHandle(pipeline.name, process, log)
+
+
+def _written(pipeline: Pipeline) -> Path:
+    """Write the file of a pipeline without transforms, and return it."""
+    from streamlab.pipelines.file import FILE_NAME, save
+
+    if pipeline.transforms:
+        names = ", ".join(f"{one.name}()" for one in pipeline.transforms)
+        message = f"pipeline {pipeline.name!r} has {names}, whose code is in no file"
+        raise PipelineError(
+            message,
+            hint="export it and start the package: sl.start(sl.export.write(…).folder)",
+        )
+    folder = Settings.load().state_folder / "run" / pipeline.name
+    folder.mkdir(parents=True, exist_ok=True)
+    save(pipeline, folder / FILE_NAME, transforms=[])
+    return folder / FILE_NAME
 
 
 def stop(pipeline: str) -> list[int]:

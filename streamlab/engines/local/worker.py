@@ -156,6 +156,7 @@ class Worker:
             positions={str(key): value for key, value in committed.items()},
             stage_ms=self.tally.stage_ms(),
             latency_ms=self.tally.latency_ms(),
+            latency_counts=self.tally.latency_counts(),
             source=reader.facts() if reader is not None else {},
         )
 

@@ -27,6 +27,7 @@ MAGICS = {
     "stop": "line",
     "lag": "line",
     "throughput": "line",
+    "latency": "line",
     "export": "line",
     "streamlab": "line_cell",
 }

@@ -74,22 +74,25 @@ function points(model, lines) {
   return Array.from({ length: lines }, (_, i) => all.subarray(i * length, (i + 1) * length));
 }
 
-function chart(canvas, lines, content) {
-  const scale = window.devicePixelRatio || 1;
-  canvas.hidden = !lines.length || lines[0].length < 2;
-  if (canvas.hidden) return;
-  canvas.width = WIDTH * scale;
-  canvas.height = HEIGHT * scale;
+function sheet(canvas) {
+  const ratio = window.devicePixelRatio || 1;
+  canvas.width = WIDTH * ratio;
+  canvas.height = HEIGHT * ratio;
   const pen = canvas.getContext("2d");
-  const ink = getComputedStyle(canvas).color;
-  const bottom = HEIGHT - BOTTOM, right = WIDTH - 8;
-  let top = 0;
-  for (const line of lines) for (const value of line) if (value > top) top = value;
-  const step = 10 ** Math.floor(Math.log10(top || 1));
-  const round = [1, 2, 5, 10].find((n) => n * step >= top) * step || 1;
-  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.font = "11px system-ui, sans-serif";
-  pen.fillStyle = pen.strokeStyle = ink;
+  pen.fillStyle = pen.strokeStyle = getComputedStyle(canvas).color;
+  return pen;
+}
+
+function ceiling(values) {
+  let top = 0;
+  for (const value of values) if (value > top) top = value;
+  const step = 10 ** Math.floor(Math.log10(top || 1));
+  return [1, 2, 5, 10].find((n) => n * step >= top) * step || 1;
+}
+
+function scale(pen, round, right, bottom) {
   pen.textAlign = "right";
   for (const part of [0, 0.5, 1]) {
     const y = bottom - part * (bottom - TOP);
@@ -98,6 +101,16 @@ function chart(canvas, lines, content) {
     pen.globalAlpha = 0.75;
     pen.fillText(figure(round * part), LEFT - 6, y + 4);
   }
+}
+
+function chart(canvas, lines, content) {
+  canvas.hidden = !content.bars.length && (!lines.length || lines[0].length < 2);
+  if (canvas.hidden) return;
+  if (content.bars.length) return histogram(canvas, content.bars, content.unit);
+  const pen = sheet(canvas);
+  const bottom = HEIGHT - BOTTOM, right = WIDTH - 8;
+  const round = ceiling(lines.flatMap((line) => Array.from(line)));
+  scale(pen, round, right, bottom);
   pen.textAlign = "left";
   pen.fillText(`${Math.round(content.span_s)} s ago`, LEFT, HEIGHT - 4);
   pen.textAlign = "right";
@@ -114,6 +127,30 @@ function chart(canvas, lines, content) {
     });
     pen.stroke();
   });
+}
+
+function histogram(canvas, bars, unit) {
+  const pen = sheet(canvas);
+  const bottom = HEIGHT - BOTTOM, right = WIDTH - 8;
+  const round = ceiling(bars.map(([, count]) => count));
+  scale(pen, round, right, bottom);
+  const step = (right - LEFT) / bars.length;
+  bars.forEach(([name, count], i) => {
+    const x = LEFT + i * step, height = (count / round) * (bottom - TOP);
+    pen.globalAlpha = 1;
+    pen.fillStyle = COLORS[0];
+    pen.fillRect(x + step * 0.08, bottom - height, step * 0.84, height);
+    // Names are longer than bars are wide: as many as there is room for.
+    if (i % Math.ceil(70 / step)) return;
+    pen.globalAlpha = 0.75;
+    pen.fillStyle = pen.strokeStyle;
+    pen.textAlign = "left";
+    pen.fillText(name, x, HEIGHT - 4);
+  });
+  pen.globalAlpha = 0.75;
+  pen.fillStyle = pen.strokeStyle;
+  pen.textAlign = "right";
+  pen.fillText(unit, right, TOP + 14);
 }
 
 function render({ model, el }) {

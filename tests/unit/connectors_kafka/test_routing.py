@@ -51,3 +51,11 @@ def test_what_only_routes_can_have_is_refused_elsewhere() -> None:
         KafkaSink("orders", tombstones=True)
     with pytest.raises(UsageError, match="transaction"):
         KafkaSink("{t}", transactional=True)
+
+
+def test_encoded_events_are_not_encoded_again() -> None:
+    """The default format would put the values into base64: that is no one's wish."""
+    schema = {"_table": pl.String(), "value": pl.Binary()}
+    with pytest.raises(UsageError, match='format = "bytes"'):
+        KafkaSink("shop.{_table}")._require_plain(schema)
+    KafkaSink("shop.{_table}", format="bytes")._require_plain(schema)

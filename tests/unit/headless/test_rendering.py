@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +105,13 @@ def test_a_source_and_another_notebook_differ(tmp_path: Path) -> None:
     assert "cell 2" in rendering.differing(source)
     source.write_text("# %% [markdown]\n# # T\n")
     assert "has 2 cells" in rendering.differing(source)
+
+
+def test_times_of_the_run_are_blanked_and_others_stay(tmp_path: Path) -> None:
+    """What a notebook wrote a moment ago is of a day; tables keep their widths."""
+    now = datetime.now(UTC)
+    shown = f"at {now:%Y-%m-%d %H:%M:%S}.123 UTC, {now:%Y-%m-%dT%H:%M:%SZ}, 2013-05-04"
+    _, node = kept(tmp_path, shown)
+    assert node.cells[1].outputs[0].data["text/plain"] == (
+        "at ····-··-·· ··:··:··.··· UTC, ····-··-··T··:··:··Z, 2013-05-04"
+    )

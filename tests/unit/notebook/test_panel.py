@@ -47,3 +47,16 @@ def test_the_terminal_has_the_same_words():
     """A terminal shows title, figures, table and note."""
     shown = plain(panel(columns=("p",), rows=[("x",)], note="n"))
     assert shown == "lag: 3 behind\np\nx\nn"
+
+
+def test_a_histogram_is_drawn_with_its_classes_in_order():
+    """Bars are as they were given, and their names are texts in the picture."""
+    drawn = svg(panel(bars={"3–5 ms": 4, "10–15 ms": 0, HOSTILE[0]: 2}, unit="events"))
+    assert drawn.index("3–5 ms") < drawn.index("10–15 ms")
+    assert "<script" not in drawn
+    assert "<img" in static(panel(bars={"3–5 ms": 4}))
+
+
+def test_the_widget_gets_bars_as_pairs():
+    """Their order survives the way to the browser."""
+    assert content(panel(bars={"b": 1, "a": 2}))["bars"] == [["b", 1], ["a", 2]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streamlab.observe.histogram import Histogram
 from streamlab.observe.tally import MOST_LATENCIES, EpochCounts, Tally
 from streamlab.positions import TopicPartition
 
@@ -38,3 +39,13 @@ def test_epochs_add_up_by_partition() -> None:
         tally.add(epoch([1.0, 2.0, 3.0]))
     assert tally.counts()["read"] == 6
     assert tally.by_partition() == {"flights/0": {"read": 6, "dead_lettered": 0}}
+
+
+def test_latencies_are_counted_since_the_start() -> None:
+    """Each kind that was measured has a histogram, and epochs add up in it."""
+    tally = Tally()
+    tally.add(epoch([4.0]))
+    tally.add(epoch([4.0, 400.0]))
+    counted = tally.latency_counts()
+    assert list(counted) == ["broker"]
+    assert Histogram.parsed(counted["broker"]) == Histogram.of([4.0, 4.0, 400.0])
