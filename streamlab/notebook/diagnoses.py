@@ -49,6 +49,7 @@ def _step(step: Step) -> Html:
     return markup.joined(
         [
             markup.element("span", MARKS[step.state], css=COLOURS[step.state]),
+            Html(" "),  # for where the style is not shown
             markup.element("span", step.name, css="sl-step"),
             markup.element("div", *told),
         ]
