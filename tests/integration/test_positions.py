@@ -125,7 +125,7 @@ def test_a_reset_beside_a_running_worker_is_refused(
     [
         ("0=100000", "has no position 100000"),
         ("7=1", "has no partition 7"),
-        ("0=x", "not of the form PARTITION=OFFSET"),
+        ("0=x", "is not an offset"),
         ("0=1", "would be a guess"),
         ("yesterday", "does not say where to start"),
     ],
