@@ -246,7 +246,7 @@ def wait_until(done, seconds=60):
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
-            raise TimeoutError
+            raise TimeoutError(f"it is not so after {seconds} s")
         time.sleep(0.1)
 
 
