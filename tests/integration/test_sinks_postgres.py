@@ -568,9 +568,15 @@ def assert_hides(secret: str, error: BaseException | None) -> None:
         )
 
 
-def test_names_of_unsent_values_must_be_a_list(database: Database) -> None:
-    """A schema found in nulls says text: the sink says so before it writes."""
-    schema = {"id": pl.Int64(), "_op": pl.String(), "_unavailable": pl.String()}
+@pytest.mark.parametrize(
+    ("unsent", "found"),
+    [({"_unavailable": pl.String()}, "String"), ({}, "missing")],
+)
+def test_names_of_unsent_values_must_be_a_list(
+    database: Database, unsent: dict[str, pl.DataType], found: str
+) -> None:
+    """Without the list long values would be lost: the sink says so before it writes."""
+    schema = {"id": pl.Int64(), "_op": pl.String(), **unsent}
     sink = PostgresSink(database.table, mode="changes", key="id", dsn=database.dsn)
-    with pytest.raises(SchemaError, match="'_unavailable' is String, not List"):
+    with pytest.raises(SchemaError, match=rf"'_unavailable' as List.* is {found}"):
         sink.open(SinkContext(database.pipeline, schema))

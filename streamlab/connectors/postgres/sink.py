@@ -165,11 +165,19 @@ class PostgresWriter(Writer):
             raise SchemaError(
                 message, hint="a PostgreSQL source gives it: keep it in the transform"
             )
-        if schema.get(UNAVAILABLE, UNSENT) != UNSENT:
-            # Taken for no list of names, values that were not sent would become null.
-            message = f"column {UNAVAILABLE!r} is {schema[UNAVAILABLE]}, not {UNSENT}"
+        if schema.get(UNAVAILABLE) != UNSENT:
+            # Without the list, values that were not sent would be written as null.
+            found = schema.get(UNAVAILABLE, "missing")
+            message = (
+                f"mode 'changes' needs the column {UNAVAILABLE!r} as {UNSENT}, and it "
+                f"is {found}: a long value that did not change is not sent, and "
+                "without the column it would be lost"
+            )
             raise SchemaError(
-                message, hint="say so in the schema: a sample of nulls cannot tell"
+                message,
+                hint="name it in the schema and keep it in the transform; for rows "
+                "that are always whole: "
+                f'pl.lit([], dtype=pl.List(pl.String)).alias("{UNAVAILABLE}")',
             )
         own = {name: schema[name] for name in own_columns(schema.names())}
         staging = f"streamlab_{zlib.crc32(f'{self._name}: {own}'.encode()):08x}"
