@@ -8,7 +8,7 @@ from typing import Any
 
 from streamlab.errors import MissingExtra, UsageError
 from streamlab.headless.given import INJECTED_TAG, Given
-from streamlab.headless.parameters import TAG
+from streamlab.headless.parameters import TAG, Parameter, declared
 
 KERNELSPEC = {
     "display_name": "Python 3 (ipykernel)",
@@ -61,6 +61,19 @@ def read(path: Path) -> Any:
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
     number_cells(notebook)
     return notebook
+
+
+def parameters_of(path: Path | str) -> dict[str, Parameter]:
+    """Return the parameters of a notebook file, by name.
+
+    Args:
+        path: An ``.ipynb``, or a ``.py`` in the ``py:percent`` form.
+
+    Raises:
+        UsageError: There is no such notebook.
+        WrongParameters: Its parameters cell cannot be read.
+    """
+    return declared(read(Path(path)), Path(path).name)
 
 
 def number_cells(notebook: Any) -> None:
