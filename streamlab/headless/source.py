@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,11 @@ _LONGEST_NAME = 60  # characters
 _DESCRIPTION = re.compile(r"papermill_description=([\w.:/-]+)")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _COMMENT = re.compile(r"^#(?!\s*(?:%|noqa|type:))\s*(\S.*)$", re.MULTILINE)
+
+
+def listed(paths: Path | str | Sequence[Path | str]) -> list[Path]:
+    """Return one path, or several, as a list."""
+    return [Path(p) for p in ([paths] if isinstance(paths, Path | str) else paths)]
 
 
 def read(path: Path) -> Any:
