@@ -6,9 +6,9 @@ takes, ``render`` executes a source and writes the notebook that is kept in git.
 
 from streamlab.headless.execution import Execution, Failure
 from streamlab.headless.parameters import Parameter
-from streamlab.headless.parameters import of as parameters
 from streamlab.headless.rendering import render
 from streamlab.headless.running import Run, run
+from streamlab.headless.source import parameters_of as parameters
 from streamlab.headless.source import read
 
 __all__ = [

@@ -20,7 +20,6 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from streamlab import secrets
@@ -221,18 +220,3 @@ def _comments(source: str) -> dict[int | None, str]:
 
 def _shown(value: Any) -> str:
     return "" if value is None else str(value)
-
-
-def of(path: Path | str) -> dict[str, Parameter]:
-    """Return the parameters of a notebook file, by name.
-
-    Args:
-        path: An ``.ipynb``, or a ``.py`` in the ``py:percent`` form.
-
-    Raises:
-        UsageError: There is no such notebook.
-        WrongParameters: Its parameters cell cannot be read.
-    """
-    from streamlab.headless.source import read
-
-    return declared(read(Path(path)), Path(path).name)

@@ -19,7 +19,7 @@ from streamlab.errors import UsageError
 from streamlab.headless import running
 from streamlab.headless.execution import Execution, Progress
 from streamlab.headless.given import INJECTED_TAG, Values
-from streamlab.headless.source import read
+from streamlab.headless.source import listed, read
 
 MAX_BYTES = 500_000
 """A larger notebook is not reviewed by anybody, and slow on a code host."""
@@ -56,7 +56,7 @@ _MEASURED = re.compile(
 
 
 def render(
-    sources: Sequence[Path | str],
+    sources: Path | str | Sequence[Path | str],
     parameters: Values | None = None,
     *,
     folder: Path | str | None = None,
@@ -65,7 +65,7 @@ def render(
     """Execute ``py:percent`` sources and write the notebook beside each.
 
     Args:
-        sources: The ``.py`` files.
+        sources: The ``.py`` file, or several.
         parameters: Name → value; the defaults if left out. No cell shows them, so that
             source and notebook have the same cells.
         folder: Working directory; that of each source if left out.
@@ -81,7 +81,7 @@ def render(
     """
     import tempfile
 
-    paths = [Path(source) for source in sources]
+    paths = listed(sources)
     with tempfile.TemporaryDirectory(prefix="sl-render-") as temporary:
         # One after another: tutorials may use the same topics.
         ran = running.run(

@@ -27,7 +27,7 @@ from streamlab.headless.execution import (
 )
 from streamlab.headless.given import Given, Values, checked
 from streamlab.headless.parameters import declared
-from streamlab.headless.source import read
+from streamlab.headless.source import listed, read
 from streamlab.settings import Settings, home_of
 
 REPORT = "report.html"
@@ -59,7 +59,7 @@ class Run:
 
 
 def run(
-    paths: Sequence[Path | str],
+    paths: Path | str | Sequence[Path | str],
     parameters: Values | Sequence[Values] = (),
     *,
     output: Path | str | None = None,
@@ -77,7 +77,8 @@ def run(
     has what was finished.
 
     Args:
-        paths: Notebooks: ``.ipynb``, or ``.py`` in the ``py:percent`` form.
+        paths: One notebook or several: ``.ipynb``, or ``.py`` in the ``py:percent``
+            form.
         parameters: Name → value, for each notebook; or several such sets, which makes
             one run of each notebook for each set. A text may be a reference, such as
             ``${env:NAME}``, whose content is written nowhere.
@@ -103,7 +104,7 @@ def run(
         raise MissingExtra("running a notebook", "verify")
     sets = [parameters] if isinstance(parameters, Mapping) else list(parameters)
     where = Path(output) if output is not None else _new_folder()
-    planned = _planned([Path(path) for path in paths], sets or [{}], where, folder)
+    planned = _planned(listed(paths), sets or [{}], where, folder)
     made = [
         Job(*each, start_timeout_s=start_timeout_s, cell_timeout_s=cell_timeout_s)
         for each in planned

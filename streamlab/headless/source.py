@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from streamlab.errors import MissingExtra, UsageError
 from streamlab.headless.given import INJECTED_TAG, Given
-from streamlab.headless.parameters import TAG
+from streamlab.headless.parameters import TAG, Parameter, declared
 
 KERNELSPEC = {
     "display_name": "Python 3 (ipykernel)",
@@ -23,6 +24,11 @@ _LONGEST_NAME = 60  # characters
 _DESCRIPTION = re.compile(r"papermill_description=([\w.:/-]+)")
 _HEADING = re.compile(r"^#{1,6}\s+(.+?)\s*#*$", re.MULTILINE)
 _COMMENT = re.compile(r"^#(?!\s*(?:%|noqa|type:))\s*(\S.*)$", re.MULTILINE)
+
+
+def listed(paths: Path | str | Sequence[Path | str]) -> list[Path]:
+    """Return one path, or several, as a list."""
+    return [Path(p) for p in ([paths] if isinstance(paths, Path | str) else paths)]
 
 
 def read(path: Path) -> Any:
@@ -61,6 +67,19 @@ def read(path: Path) -> Any:
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)
     number_cells(notebook)
     return notebook
+
+
+def parameters_of(path: Path | str) -> dict[str, Parameter]:
+    """Return the parameters of a notebook file, by name.
+
+    Args:
+        path: An ``.ipynb``, or a ``.py`` in the ``py:percent`` form.
+
+    Raises:
+        UsageError: There is no such notebook.
+        WrongParameters: Its parameters cell cannot be read.
+    """
+    return declared(read(Path(path)), Path(path).name)
 
 
 def number_cells(notebook: Any) -> None:

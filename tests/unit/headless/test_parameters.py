@@ -137,3 +137,11 @@ def test_what_is_no_notebook_is_told(
         (tmp_path / name).write_text(content)
     with pytest.raises(UsageError, match=told):
         headless.parameters(tmp_path / name)
+
+
+@pytest.mark.parametrize("function", [headless.run, headless.render])
+def test_one_notebook_need_not_be_a_list(function, tmp_path, monkeypatch):
+    """A text is a path, not a list of letters."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"no notebook missing\.py"):
+        function("missing.py")
