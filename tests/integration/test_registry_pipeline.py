@@ -183,7 +183,7 @@ def test_a_masked_tap_leaves_the_registry_as_it_is(
 ):
     """Masked values get a schema that the sample alone has; it replays without both."""
     topic = make_topic()
-    send(kafka_address, registry, topic, rows_of(1001, 20))
+    send(kafka_address, registry, topic, rows_of(10**12 + 1, 20))
     options = {"auto.register.schemas": "true"}
     tapped = {"format": "avro", "format_options": options, "progress": False}
     plain = sl.tap(topic, **tapped)
