@@ -56,8 +56,10 @@ format: $(READY) ## format the code and apply ruff's safe fixes
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-# On copies, which are yours: playing changes nothing that git tracks.
+# On copies, which are yours: playing changes nothing that git tracks. JupyterLab wants
+# to be told that root is meant; it listens on loopback, with a token.
 LAB := .streamlab/lab
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: $(READY) up ## start the servers, load the flights, open JupyterLab on the tutorial
 	@$(BIN)/python -m demo.load
 	@mkdir -p $(LAB)
@@ -66,7 +68,7 @@ lab: $(READY) up ## start the servers, load the flights, open JupyterLab on the 
 	  test -e $$copy || $(BIN)/jupytext --quiet --to ipynb --output $$copy \
 	    --update-metadata '{"jupytext": null}' $$source; \
 	done
-	@$(BIN)/jupyter lab --notebook-dir=$(LAB) $(LAB)/01_delayed_flights.ipynb
+	@$(BIN)/jupyter lab $(AS_ROOT) --notebook-dir=$(LAB) $(LAB)/01_delayed_flights.ipynb
 
 notebooks: $(READY) ## run every tutorial on servers of its own and keep its outputs beside it
 	@$(BIN)/python -m demo.notebook notebooks/*.py

@@ -121,6 +121,19 @@ class SchemaError(UsageError):
     """A schema cannot be read, or a frame does not fit it."""
 
 
+class ValuesDisagree(SchemaError):
+    """Values of a sample have no common schema.
+
+    Attributes:
+        index: Number of the value that does not agree with those before it.
+    """
+
+    def __init__(self, message: str, index: int, *, hint: str = "") -> None:
+        """Say which value it is, besides what is wrong."""
+        super().__init__(message, hint=hint)
+        self.index = index
+
+
 class PipelineError(UsageError):
     """A pipeline cannot run as it is described."""
 

@@ -161,6 +161,18 @@ class Settings:
             raise UnknownName("profile", name, self.profiles, hint=hint) from None
 
 
+def made_state_folder(folder: Path) -> Path:
+    """Make a ``.streamlab`` if it is not there, and have git pass over it.
+
+    It has passwords, keys and events in it, whatever the project ignores.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = folder / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    return folder
+
+
 def home_of(start: Path) -> Path:
     """Return the nearest folder with settings or a stack, else ``start`` itself."""
     start = start.resolve()

@@ -71,10 +71,16 @@ def run(name: str, arguments: argparse.Namespace) -> int:
 
 def _show(kept: Kept, arguments: argparse.Namespace) -> None:
     """Print the counts by kind, then the newest letters."""
-    from streamlab.engines.local.replaying import origin
+    from streamlab.engines.local.replaying import letters_file, origin
 
     letters = kept.chosen(code=arguments.code, at=arguments.at, again=True)
     print(f"{len(letters)} dead letter(s), by distinct origin")
+    file = letters_file(kept.pipeline)
+    if file is not None and not file.exists():
+        print(
+            f"there is no {file}; an installed worker writes {file.name} into the "
+            "folder it is started in: run this command there"
+        )
     kinds = Counter((letter.stage, letter.code) for letter in letters)
     for (stage, code), count in kinds.most_common():
         print(f"  {count:>8}  {stage:<10} {code}")
@@ -96,6 +102,12 @@ def _keep(kept: Kept, arguments: argparse.Namespace) -> None:
         message = "it is not said which sample to add them to"
         raise UsageError(message, hint="--into FILE, such as --into cases.parquet")
     letters = kept.chosen(code=arguments.code, at=arguments.at, again=True)
+    if not letters:
+        codes = ", ".join(sorted({letter.code for letter in kept.letters}))
+        raise UsageError(
+            "there are no such dead letters to keep",
+            hint=f"there are {codes}" if codes else "streamlab dlq show lists them",
+        )
     before = Sample.load(path) if path.exists() else None
     after = kept.sample(letters, into=before, values=_corrected(letters, arguments))
     after.save(path)

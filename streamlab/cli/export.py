@@ -120,6 +120,9 @@ def _of_pipeline(arguments: argparse.Namespace, sample: Sample) -> Exported:
     from streamlab import export
     from streamlab.pipelines.file import load
 
+    if not Path(arguments.what).exists():
+        message = f"there is no pipeline file {arguments.what}"
+        raise UsageError(message, hint="a transform is named MODULE:FUNCTION")
     given = [name for name in FOR_TRANSFORMS if getattr(arguments, name)]
     if given:
         option = "--from" if given[0] == "begin" else f"--{given[0]}"

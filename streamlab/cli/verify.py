@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from streamlab.errors import VerificationFailed
+
 
 def add(name: str, parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
@@ -26,13 +28,20 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     """Run the report and say what came out."""
     del name
     from streamlab.export.report import run_report
-    from streamlab.settings import Settings
+    from streamlab.settings import Settings, made_state_folder
 
     package = arguments.package.resolve()
     report = arguments.report or (
-        Settings.load().state_folder / "verify" / f"{package.name}.ipynb"
+        made_state_folder(Settings.load().state_folder)
+        / "verify"
+        / f"{package.name}.ipynb"
     )
     scripts = str(arguments.scripts.resolve()) if arguments.scripts else ""
-    print(run_report(package, report, scripts=scripts))
-    print(f"the report is in {report}, and as a page beside it")
+    told = f"the report is in {report}, and as a page beside it"
+    try:
+        print(run_report(package, report, scripts=scripts))
+    except VerificationFailed:
+        print(told)
+        raise
+    print(told)
     return 0

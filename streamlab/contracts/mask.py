@@ -39,7 +39,7 @@ import polars as pl
 
 from streamlab.contracts.schema import Path, instantiated
 from streamlab.errors import SchemaError, UsageError
-from streamlab.settings import Settings
+from streamlab.settings import Settings, made_state_folder
 
 KEY_FILE = "mask.key"
 KEY_BYTES = 32
@@ -289,9 +289,8 @@ def _range(dtype: pl.DataType) -> tuple[int, int]:
 def _project_key(path: FilePath) -> bytes:
     """Return the key in a file; the file is made if it is not there."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made_state_folder(path.parent)
         if not path.exists():
-            _keep_out_of_git(path.parent)
             _write_once(path, secrets.token_bytes(KEY_BYTES))
         key = path.read_bytes()
     except OSError as error:
@@ -301,13 +300,6 @@ def _project_key(path: FilePath) -> bytes:
         message = f"{path} is not a key of masks: it has {len(key)} bytes"
         raise UsageError(message, hint="remove it; masks will be others from then on")
     return key
-
-
-def _keep_out_of_git(folder: FilePath) -> None:
-    """Have git pass over the folder of the key, whatever the project ignores."""
-    ignore = folder / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
 
 
 def _write_once(path: FilePath, key: bytes) -> None:

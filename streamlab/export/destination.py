@@ -62,7 +62,10 @@ def _require_untouched(
     ]
     if edited:
         message = f"{target} was edited since it was exported: {', '.join(edited)}"
-        hint = "export under another name, or replace the edits: overwrite=True"
+        hint = (
+            "export under another name, or replace the edits: --overwrite, in Python "
+            "overwrite=True"
+        )
         raise ExportRefused(message, hint=hint)
 
 

@@ -28,6 +28,7 @@ _PURPOSES = {
     "tests/*": "its test",
     "verify.ipynb": "the report of streamlab verify",
     "verify.py": "the report's source, to review",
+    "*.py": "a local file that the transforms import",
 }
 """Pattern of a file's path → what it is."""
 

@@ -119,8 +119,8 @@ def verify(
         told = _run(package, command, path, timeout_s)
         output = pl.read_parquet(path)
     if told["digest"] != installed.digest(package.module):
-        message = f"the installed {package.command} is not what {folder} holds"
-        raise VerificationFailed(message, hint=_install_hint(folder))
+        message = f"the installed {package.command} is not what {package.folder} holds"
+        raise VerificationFailed(message, hint=_install_hint(package.folder))
     if told["dead_lettered"]:
         message = (
             f"{package.command} dead-lettered {told['dead_lettered']} of the "
@@ -155,7 +155,7 @@ def _installed_command(package: Package, scripts: Path | str) -> Path:
     return command
 
 
-def _install_hint(folder: Path | str) -> str:
+def _install_hint(folder: Path) -> str:
     return f"pip install --find-links dist/ {folder}"
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import polars as pl
 
 from streamlab.contracts import Schema
-from streamlab.errors import Refused, SchemaError
+from streamlab.errors import Refused, SchemaError, ValuesDisagree
 from streamlab.formats import Context, Decoded, Rejection, wire
 from streamlab.registry import connect
 from streamlab.registry.client import Registered, Registry
@@ -158,10 +158,17 @@ class RegisteredFormat(ABC):
         for number in sorted(framed.rows, reverse=True):
             written = self.registry.schema(number)
             if written is not None and written.kind == self.kind:
-                sample = (values[row] for row in framed.rows[number])
-                return self.derived(
-                    written, [value[wire.HEADER_BYTES :] for value in sample if value]
-                )
+                sample = {row: values[row] for row in framed.rows[number]}
+                bodies = {
+                    row: value[wire.HEADER_BYTES :]
+                    for row, value in sample.items()
+                    if value
+                }
+                try:
+                    return self.derived(written, list(bodies.values()))
+                except ValuesDisagree as error:
+                    error.index = list(bodies)[error.index]
+                    raise
         raise SchemaError(
             f"no schema can be found: none of {len(values)} values names a schema of "
             f"format {self.name} that the registry {self.registry} has",

@@ -28,7 +28,7 @@ from streamlab.headless.execution import (
 from streamlab.headless.given import Given, Values, checked
 from streamlab.headless.parameters import declared
 from streamlab.headless.source import listed, read
-from streamlab.settings import Settings, home_of
+from streamlab.settings import Settings, home_of, made_state_folder
 
 REPORT = "report.html"
 
@@ -169,7 +169,7 @@ def _different(stems: Sequence[str]) -> Iterator[str]:
 
 
 def _new_folder() -> Path:
-    parent = Settings.load().state_folder / "notebooks"
+    parent = made_state_folder(Settings.load().state_folder) / "notebooks"
     name = time.strftime("%Y-%m-%dT%H-%M-%S")
     taken = [path.name for path in parent.glob(f"{name}*")]
     *_, different = _different([*taken, name])

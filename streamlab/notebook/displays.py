@@ -120,7 +120,7 @@ def _sample_facts(sample: Sample) -> list[tuple[str, str]]:
     if sample.rejected:
         facts.append(("did not decode", markup.count(len(sample.rejected))))
     if sample.withheld:
-        facts.append(("withheld, not to be masked", markup.count(sample.withheld)))
+        facts.append(("withheld: they do not decode", markup.count(sample.withheld)))
     if sample.masks:
         facts.append(("masked fields", markup.count(len(sample.masks))))
     return facts

@@ -257,7 +257,8 @@ STYLE = """
 .streamlab th { font-weight: 600; opacity: .75; }
 .streamlab th.n, .streamlab td.n { text-align: right !important; }
 .streamlab td.sl-null::after { content: "∅"; opacity: .35; }
-.streamlab pre { white-space: pre-wrap; font-size: 12px; margin: 4px 0; }
+.streamlab pre { white-space: pre-wrap; font-size: 12px; margin: 4px 0;
+  word-break: normal !important; overflow-wrap: anywhere; }
 .streamlab .sl-verdict { display: flex; gap: 8px; }
 .streamlab .sl-mark { flex: none; width: 4.6em; font-weight: 600; }
 .streamlab .sl-good { color: #2e8b57; } .streamlab .sl-soft { color: #b7791f; }

@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 
 from streamlab.errors import Unavailable, UnknownName
 from streamlab.observe.status import WorkerStatus
-from streamlab.settings import Settings
+from streamlab.settings import Settings, made_state_folder
 
 STATUS_TIMEOUT_S = 1.0
 FOLDER = "workers"
@@ -127,7 +127,8 @@ def announced(
         state_folder: The ``.streamlab`` folder; that of the settings if left out.
     """
     folder = (state_folder or Settings.load().state_folder) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    made_state_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
     announcement = Worker(
         pipeline, worker, os.getpid(), port, time.time_ns() // 1_000_000
     )

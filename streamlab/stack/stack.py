@@ -13,7 +13,7 @@ import filelock
 import psutil
 
 from streamlab.errors import StackError, UnknownName
-from streamlab.settings import STATE_FOLDER
+from streamlab.settings import STATE_FOLDER, made_state_folder
 from streamlab.stack import ports
 from streamlab.stack.kafka import Kafka
 from streamlab.stack.postgres import Postgres
@@ -300,7 +300,7 @@ def _obstacles_told() -> Iterator[None]:
 def _locked(home: Path, tell: Tell) -> Iterator[None]:
     """Let one process at a time change the stack of a home."""
     folder = home / STATE_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    made_state_folder(folder)
     lock = filelock.FileLock(folder / "stack.lock")
     try:
         lock.acquire(timeout=_LOCK_SILENCE_S)

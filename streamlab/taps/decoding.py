@@ -10,7 +10,13 @@ import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.contracts.mask import Masker
-from streamlab.errors import SchemaError, UnknownName, UsageError, first_line
+from streamlab.errors import (
+    SchemaError,
+    UnknownName,
+    UsageError,
+    ValuesDisagree,
+    first_line,
+)
 from streamlab.formats import Context, Rejection, named, schemas_of
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA, Headers
@@ -122,6 +128,7 @@ class Decoder:
         masking: Masking | None = None,
         context: Context | None = None,
     ) -> None:
+        _check_kinds(schema, where)
         self.topic = topic
         self.context = context or Context(topic)
         self.format = named(format, self.context)
@@ -160,7 +167,7 @@ class Decoder:
             rows = [i for i, key in enumerate(chunk.keys) if key == self._key]
             values = [chunk.values[row] for row in rows]
             raw = raw[rows]
-        schema = self._fixed_schema(values)
+        schema = self._fixed_schema(values, raw)
         decoded = self.format.decode(values, schema)
         gone = [one.row for one in decoded.rejected]
         places = raw[gone].drop("_value")
@@ -196,13 +203,21 @@ class Decoder:
             self._writing = Rewriting(self.format.name, self.context)
         return masked(part, schema, self._writing, self._masker)
 
-    def _fixed_schema(self, values: Sequence[bytes | None]) -> Schema:
+    def _fixed_schema(
+        self, values: Sequence[bytes | None], raw: pl.DataFrame
+    ) -> Schema:
         """Return the schema; infer it once there are values."""
         if self.schema is not None:
             return self.schema
         if not values:
             return Schema(())
-        found = self.format.infer(values[:INFER_ROWS])
+        try:
+            found = self.format.infer(values[:INFER_ROWS])
+        except ValuesDisagree as error:
+            event = raw.row(error.index, named=True)
+            place = f"{self.topic}/{event['_partition']}@{event['_offset']}"
+            message = f"{error.message}: {place}"
+            raise SchemaError(message, hint=error.hint) from error
         own = [name for name in found.dtypes.names() if name not in METADATA]
         self.schema = self.masking.marked(found.only(own))
         return self.schema
@@ -235,6 +250,16 @@ class Decoder:
         return fits.fill_null(value=False).extend_constant(
             bool(fits.any()), frame.height - len(fits)
         )
+
+
+def _check_kinds(schema: object, where: object) -> None:
+    """Refuse texts where a schema or an expression belongs: people try both."""
+    if not isinstance(schema, Schema | None):
+        message = f"schema must be a Schema, and is {type(schema).__name__}"
+        raise UsageError(message, hint='read a file by odcs.load("schema.yaml")')
+    if not isinstance(where, pl.Expr | None):
+        message = f"where must be a polars expression, and is {type(where).__name__}"
+        raise UsageError(message, hint='such as where=pl.col("arr_delay") > 15')
 
 
 def _unknown_column(where: pl.Expr | None, frame: pl.DataFrame) -> UnknownName:

@@ -192,7 +192,7 @@ def live_tap(  # noqa: PLR0913 -- each is an option of `%tap --live`
     """
     client = connection.admin(profile)
     partitions = topics.describe(client, topic, needed=rights.read).partitions
-    masking = Masking(tuple(personal), unmask)
+    masking = Masking.of(personal, unmask)
     decoder = Decoder(
         topic,
         format,

@@ -13,7 +13,7 @@ Everything that can hold a personal value is masked or left out:
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -44,6 +44,13 @@ class Masking:
 
     personal: tuple[str, ...] = ()
     unmask: bool = False
+
+    @classmethod
+    def of(cls, personal: Iterable[str], unmask: bool) -> Masking:
+        """Return what a tap masks; one field may be given as a text."""
+        return cls(
+            (personal,) if isinstance(personal, str) else tuple(personal), unmask
+        )
 
     def marked(self, schema: Schema) -> Schema:
         """Return the schema with all personal fields marked.

@@ -38,7 +38,9 @@ def save(sample: Sample, path: Path) -> Path:
             dotted(one) for one in sample.schema.personal if one not in sample.masks
         )
         message = f"the sample holds personal data that is not masked: {fields}"
-        raise UsageError(message, hint="write sample.masked() instead")
+        hint = "tap it without unmask, or write sample.masked() instead"
+        raise UsageError(message, hint=hint)
+    _require_place(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         sample.frame.with_columns(sample.values.alias(_VALUE)).write_parquet(
@@ -51,6 +53,17 @@ def save(sample: Sample, path: Path) -> Path:
             f"the sample cannot be written to {path}: {error.strerror or error}"
         ) from error
     return path
+
+
+def _require_place(path: Path) -> None:
+    """Refuse a path whose replacement would be no file, or would destroy something."""
+    if not path.parent.is_dir():
+        message = f"the sample cannot be written to {path}: there is no such folder"
+        raise UsageError(message, hint=f"make the folder {path.parent} first")
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "no ordinary file"
+        message = f"the sample cannot be written to {path}: it is {what}"
+        raise UsageError(message, hint="name a file, such as orders.parquet")
 
 
 def load(kind: type[Sample], path: Path) -> Sample:

@@ -94,7 +94,7 @@ def tap(  # noqa: PLR0913 -- each is an option of `%tap`; classes for them would
         schema=schema,
         key=key_bytes,
         where=where,
-        masking=Masking(tuple(personal), unmask),
+        masking=Masking.of(personal, unmask),
         context=Context(topic, profile, format_options or {}),
     )
     bounds = Bounds(rows, max_bytes, max_seconds)

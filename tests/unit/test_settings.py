@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from streamlab.errors import SettingsError, UnknownName
-from streamlab.settings import FILE_NAME, Profile, Settings, home_of, resolved
+from streamlab.settings import (
+    FILE_NAME,
+    Profile,
+    Settings,
+    home_of,
+    made_state_folder,
+    resolved,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -236,3 +243,11 @@ def test_the_env_file_is_never_put_into_the_environment(tmp_path):
     (tmp_path / ".env").write_text("ONLY_IN_THE_FILE=1")
     resolved("${env:ONLY_IN_THE_FILE}", base=tmp_path)
     assert "ONLY_IN_THE_FILE" not in os.environ
+
+
+def test_git_passes_over_the_state_folder(tmp_path):
+    """Whatever the project ignores; a file that is there already stays."""
+    folder = made_state_folder(tmp_path / ".streamlab")
+    assert (folder / ".gitignore").read_text() == "*\n"
+    (folder / ".gitignore").write_text("mine")
+    assert (made_state_folder(folder) / ".gitignore").read_text() == "mine"

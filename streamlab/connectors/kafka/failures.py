@@ -104,7 +104,7 @@ def translated(error: KafkaError, doing: str, *needed: Right) -> ConnectorError:
     if code in NOT_LET_IN:
         return Refused(message, hint=f"check the login of the profile: {DOCTOR}")
     if code in UNAVAILABLE or error.retriable():
-        return Unavailable(message)
+        return Unavailable(message, hint=f"what is wrong, step by step: {DOCTOR}")
     return Refused(message)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from streamlab.errors import PositionLost
 from streamlab.pipelines import Pipeline
-from streamlab.settings import Settings
+from streamlab.settings import Settings, made_state_folder
 from streamlab.sources import Assignment
 
 
@@ -35,7 +35,8 @@ class History:
         """Leave the mark, once."""
         if self.path.exists():
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        made_state_folder(self.path.parent.parent)
+        self.path.parent.mkdir(exist_ok=True)
         mark = {"pipeline": self.pipeline, "since_ms": time.time_ns() // 1_000_000}
         self.path.write_text(json.dumps(mark), encoding="utf-8")
 

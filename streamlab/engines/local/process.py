@@ -22,7 +22,7 @@ from streamlab.observe import workers
 from streamlab.observe.server import StatusServer
 from streamlab.observe.status import WorkerStatus
 from streamlab.pipelines import Pipeline, plan
-from streamlab.settings import Settings
+from streamlab.settings import Settings, made_state_folder
 
 STOP_S = 25.0  # a little more than a worker takes to drain
 LAST_LOG_BYTES = 4_000
@@ -160,7 +160,8 @@ def start(
     pipeline_file = _written(pipeline) if isinstance(pipeline, Pipeline) else pipeline
     pipeline = load(pipeline_file)
     logs = Settings.load().state_folder / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    made_state_folder(logs.parent)
+    logs.mkdir(exist_ok=True)
     log = logs / f"{pipeline.name}.log"
     environment = dict(os.environ)
     if profile:

@@ -9,7 +9,7 @@ from pathlib import Path
 from streamlab.engines.local.dead_letters import DeadLetterFile
 from streamlab.errors import UsageError
 from streamlab.pipelines import Pipeline
-from streamlab.settings import Settings
+from streamlab.settings import Settings, made_state_folder
 from streamlab.sinks import DeadLetter
 from streamlab.taps.sample import Sample
 
@@ -121,7 +121,8 @@ class Kept:
 
     def _remember(self, letters: Sequence[DeadLetter]) -> None:
         path = _marks(self.pipeline)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made_state_folder(path.parent.parent)
+        path.parent.mkdir(exist_ok=True)
         with path.open("a", encoding="utf-8") as file:
             file.writelines(f"{origin(letter)}\n" for letter in letters)
 
@@ -131,10 +132,27 @@ def origin(letter: DeadLetter) -> str:
     return f"{letter.topic}/{letter.partition}@{letter.position}".replace(" ", "")
 
 
+def letters_file(pipeline: Pipeline) -> Path | None:
+    """Return the file of a pipeline's dead letters; None if they are on a topic.
+
+    The worker of an installed package writes it into its working directory, and the
+    package's folder, by which a person names the pipeline, has none then.
+    """
+    file = pipeline.dead_letters.file
+    if file is None:
+        return None
+    beside = pipeline.folder / file
+    if beside.exists() or not beside.is_relative_to(pipeline.folder):
+        return beside
+    here = Path.cwd() / beside.relative_to(pipeline.folder)
+    return here if here.exists() else beside
+
+
 def _all(pipeline: Pipeline) -> Iterator[DeadLetter]:
     policy = pipeline.dead_letters
-    if policy.file is not None:
-        return DeadLetterFile(pipeline.folder / policy.file).read()
+    file = letters_file(pipeline)
+    if file is not None:
+        return DeadLetterFile(file).read()
     if policy.topic is None:
         message = f"pipeline {pipeline.name!r} keeps no dead letters"
         raise UsageError(message)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from streamlab.contracts import Field, Schema
-from streamlab.errors import SchemaError
+from streamlab.errors import SchemaError, ValuesDisagree
 from streamlab.formats import framing
 from streamlab.formats.json.dtypes import parts
 from streamlab.formats.json.judging import NotJson, parse, without_mark
@@ -29,14 +29,18 @@ def infer(values: Sequence[bytes | None]) -> Schema:
     be dead letters.
 
     Raises:
-        SchemaError: There is no JSON object, or two do not agree on a type.
+        SchemaError: There is no JSON object.
+        ValuesDisagree: Two do not agree on a type.
     """
-    objects = [found for found in map(_object, values) if found is not None]
+    objects = {
+        index: found
+        for index, found in enumerate(map(_object, values))
+        if found is not None
+    }
     if not objects:
         raise _no_objects(values)
     try:
-        pairs = ((key, value) for each in objects for key, value in each.items())
-        seen = _fields(pairs, "")
+        seen = _all_fields(objects)
     except RecursionError:
         raise SchemaError(
             "no schema can be inferred: the values are nested too deeply",
@@ -76,13 +80,34 @@ def _object(value: bytes | None) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+def _all_fields(objects: Mapping[int, dict[str, Any]]) -> dict[str, pl.DataType]:
+    """Return the type of each field of the objects of a sample.
+
+    Raises:
+        ValuesDisagree: An object does not agree with those before it.
+    """
+    seen: dict[str, pl.DataType] = {}
+    for index, found in objects.items():
+        try:
+            _add_fields(seen, found.items(), "")
+        except SchemaError as error:
+            raise ValuesDisagree(error.message, index, hint=error.hint) from error
+    return seen
+
+
 def _fields(pairs: Iterable[tuple[str, Any]], path: str) -> dict[str, pl.DataType]:
     """Return the type of each key, in the order in which they were first seen."""
     seen: dict[str, pl.DataType] = {}
+    _add_fields(seen, pairs, path)
+    return seen
+
+
+def _add_fields(
+    seen: dict[str, pl.DataType], pairs: Iterable[tuple[str, Any]], path: str
+) -> None:
     for key, value in pairs:
         place = f"{path}.{key}" if path else key
         seen[key] = _merged(seen.get(key, NOTHING), _type(value, place), place)
-    return seen
 
 
 def _type(value: Any, path: str) -> pl.DataType:
@@ -121,8 +146,9 @@ def _merged(one: pl.DataType, other: pl.DataType, path: str) -> pl.DataType:
     raise SchemaError(
         f"values do not agree on column {path!r}: it is {one} in one and {other} in "
         "another",
-        hint="declare its type in a schema file; values of another type then become "
-        "dead letters; the format 'string' shows them as they are",
+        hint="declare its type in a schema file: read a few events that agree, write "
+        'their schema by odcs.save(sample.schema, "schema.yaml"), and give that file; '
+        "what is of another type is then set aside and counted",
     )
 
 

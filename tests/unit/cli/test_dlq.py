@@ -173,3 +173,34 @@ def test_python_does_the_same():
     )
     with pytest.raises(UsageError, match="no such"):
         kept.sample([])
+
+
+def test_letters_in_the_working_directory_are_found(home, capsys, monkeypatch):
+    """An installed worker writes them there, not beside the package's pipeline file."""
+    package = home / "pipelines" / "people"
+    package.mkdir(parents=True)
+    for name in ("pipeline.toml", "schema.yaml"):
+        (home / name).rename(package / name)
+
+    assert main(["dlq", "show", "pipelines/people"]) == 0
+    assert "3 dead letter(s)" in capsys.readouterr().out
+
+    empty = home / "elsewhere"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    assert main(["dlq", "show", str(package)]) == 0
+    assert "run this command there" in capsys.readouterr().out
+
+
+def test_a_kind_that_no_letter_has_keeps_nothing(capsys):
+    """A mistyped kind is told, and no empty sample is written."""
+    assert keep("--code", "not-jsn") == 1
+    assert "there are not-json, transform-error, type" in capsys.readouterr().err
+    assert not Path("cases.parquet").exists()
+
+
+def test_a_pipeline_that_is_not_there_is_one_message(home, capsys):
+    """The name of an exported package leads to its folder."""
+    (home / "pipelines" / "people").mkdir(parents=True)
+    assert main(["dlq", "show", "people"]) == 1
+    assert "did you mean pipelines/people?" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def test_where_a_transform_begins_and_by_which_profile_is_written(
         (["exported_by_command:late", "--to", "tabel:x"], "did you mean 'table'"),
         (["pipeline.toml", "--to", "folder:x"], "--to is for a transform"),
         (["pipeline.toml", "--from", "latest"], "--from is for a transform"),
-        (["nowhere.toml"], "nowhere.toml cannot be read"),
+        (["nowhere.toml"], "there is no pipeline file nowhere.toml"),
     ],
 )
 def test_a_mistake_is_one_message(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -158,3 +159,26 @@ def test_a_file_of_a_later_version_is_refused(sample, tmp_path):
     )
     with pytest.raises(UsageError, match="later"):
         Sample.load(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [("nowhere/t.parquet", "there is no such folder"), (".", "it is a folder")],
+)
+def test_a_place_that_cannot_be_written_is_told(
+    sample: Sample, tmp_path: Path, path: str, says: str
+) -> None:
+    """The message names the place that was asked for, and what is wrong with it."""
+    with pytest.raises(UsageError, match=says):
+        sample.save(tmp_path / path)
+
+
+def test_a_device_is_not_replaced_by_a_sample(sample: Sample, tmp_path: Path) -> None:
+    """What is no ordinary file would be destroyed by a file that takes its place."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    with pytest.raises(UsageError, match="no ordinary file"):
+        sample.save(pipe)
+
+    assert pipe.is_fifo()
