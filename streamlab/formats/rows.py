@@ -50,7 +50,7 @@ class RowsFormat:
                 hint="take the column out of the schema, or write the schema anew; "
                 "the position stays where it is",
             )
-        frame = wanted.to_frame() if different else values.frame.select(wanted.names())
+        frame = wanted.to_frame() if different else values.frame[wanted.names()]
         rejected = (Rejection(r.row, r.code, r.reason) for r in values.rejected)
         return Decoded(frame, tuple(rejected))
 

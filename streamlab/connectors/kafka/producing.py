@@ -28,8 +28,9 @@ OPTIONS: Mapping[str, object] = {
     # As Java clients place keys; librdkafka's own default places them elsewhere.
     "partitioner": "murmur2_random",
     "compression.type": "lz4",
-    # Rows of an epoch are produced in one go, so waiting for company gains little.
-    "linger.ms": 1,
+    # Rows of an epoch are produced in one go, and while a request is on its way the
+    # next ones gather: waiting for company gains nothing, and a small epoch waits.
+    "linger.ms": 0,
     "queue.buffering.max.messages": 200_000,
     "queue.buffering.max.kbytes": 131_072,
     # While the broker is away messages wait; giving up on some would lose order.
@@ -83,7 +84,7 @@ class Encoding:
 
     def records(self, frame: pl.DataFrame) -> list[Record]:
         """Return key and value of each row, in order."""
-        values = self.format.encode(frame.select(self._value_columns(frame)))
+        values = self.format.encode(frame[self._value_columns(frame)])
         keys: Iterable[bytes | None] = itertools.repeat(None)
         if self.key:
             column = frame[self.key]

@@ -28,7 +28,7 @@ OP_COLUMN = "_op"
 CREATE_S = 20.0
 _PLACE = re.compile(r"\{([^{}]*)\}")
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]")
-_ROW, _TOPIC = "#row", "#topic"
+_ROW = "#row"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +63,27 @@ class Route:
                 message = f"column {name!r} is {schema[name]}, and no part of a name"
                 raise UsageError(message, hint="a topic is named by columns of text")
 
-    def parted(self, frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
-        """Yield each topic with its rows, in their order, numbered in ``#row``."""
+    def parted(
+        self, frame: pl.DataFrame
+    ) -> Iterator[tuple[str, Sequence[int], pl.DataFrame]]:
+        """Yield each topic with its rows, in their order, and their numbers."""
+        if frame.is_empty():
+            return
+        if all(column.n_unique() == 1 for column in frame[self.columns]):
+            # One table, as in most epochs of a stream: nothing to part.
+            yield self._topic(frame[self.columns].row(0)), range(frame.height), frame
+            return
         numbered = frame.with_row_index(_ROW)
         parts = numbered.partition_by(self.columns, as_dict=True, maintain_order=True)
         for values, rows in parts.items():
-            names = [_UNFIT.sub("_", str(value)) for value in values]
-            literal = _PLACE.split(self.pattern)[::2]
-            pieces = itertools.zip_longest(literal, names, fillvalue="")
-            yield "".join(itertools.chain.from_iterable(pieces)), rows
+            yield self._topic(values), rows[_ROW].to_list(), rows[frame.columns]
+
+    def _topic(self, values: Sequence[object]) -> str:
+        """Return the topic that some values of the columns name."""
+        names = [_UNFIT.sub("_", str(value)) for value in values]
+        literal = _PLACE.split(self.pattern)[::2]
+        pieces = itertools.zip_longest(literal, names, fillvalue="")
+        return "".join(itertools.chain.from_iterable(pieces))
 
 
 class Topics:
@@ -184,10 +196,11 @@ class RoutedWriter(Writer):
 
     def _prepare(self, frame: pl.DataFrame) -> None:
         """Encode an epoch, topic by topic."""
-        left, sent, numbers = [], [], []
-        for topic, part in self._route.parted(frame):
-            rows = part[_ROW].to_list()
-            records = self._encoding.records(part.drop(_ROW))
+        left: list[tuple[str, Iterator[Record]]] = []
+        sent: list[Record] = []
+        numbers: list[int] = []
+        for topic, numbered, part in self._route.parted(frame):
+            rows, records = numbered, self._encoding.records(part)
             if self._tombstones and OP_COLUMN in part.columns:
                 records, rows = _with_tombstones(records, rows, part[OP_COLUMN])
             try:
@@ -203,7 +216,7 @@ class RoutedWriter(Writer):
 
 
 def _with_tombstones(
-    records: list[Record], rows: list[int], operations: pl.Series
+    records: list[Record], rows: Sequence[int], operations: pl.Series
 ) -> tuple[list[Record], list[int]]:
     """Put a message without value behind each delete."""
     longer: list[Record] = []

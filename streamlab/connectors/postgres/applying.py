@@ -89,6 +89,8 @@ class Application:
     def _put_part(
         self, connection: psycopg.Connection[Any], changes: pl.DataFrame
     ) -> None:
+        if (changes[OP] == "snapshot").all() and self._copied(connection, changes):
+            return
         moved = moved_incompletely(changes)
         if moved:
             changes = self._completed(connection, changes, moved)
@@ -227,9 +229,6 @@ class Application:
         if rows.is_empty():
             return
         names = list(self.schema)
-        is_first = bool((rows[OP] == "snapshot").all())
-        if is_first and self._copied(connection, rows.select(names), names):
-            return
         self._stage(connection, rows.select(names), names)
         others = [name for name in names if name not in self.key]
         action: sql.Composable = sql.SQL("NOTHING")
@@ -253,16 +252,15 @@ class Application:
             )
         )
 
-    def _copied(
-        self,
-        connection: psycopg.Connection[Any],
-        rows: pl.DataFrame,
-        names: Sequence[str],
-    ) -> bool:
-        """Copy rows of a snapshot straight into the table; return if none was there."""
+    def _copied(self, connection: psycopg.Connection[Any], rows: pl.DataFrame) -> bool:
+        """Copy rows of a snapshot straight into the table, as they come.
+
+        Returns:
+            Whether no key was there before, or came twice: else nothing is written.
+        """
         try:
             with connection.transaction():
-                self._copy(connection, self.name.identifier, rows, names)
+                self._copy(connection, self.name.identifier, rows, tuple(self.schema))
         except psycopg.errors.UniqueViolation:
             return False
         return True
@@ -301,7 +299,8 @@ class Application:
         )
         text = CopyText({name: self.schema[name] for name in names})
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(text.encode(rows.select(names)))
+            for part in text.parts(rows.select(names)):
+                copy.write(part)
 
     @property
     def _same_key(self) -> sql.Composed:

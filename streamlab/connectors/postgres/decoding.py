@@ -157,7 +157,7 @@ class TableVersions:
         frame = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
         if len(parts) > 1:
             frame = frame.sort(ORDER, maintain_order=True)
-        places = frame.select(NO_PLACES.columns) if frame.width else NO_PLACES
+        places = frame[NO_PLACES.columns] if frame.width else NO_PLACES
         if not lost:
             return Shaped(FrameValues(frame), places)
         return _with_rejected(frame, places, sorted(lost, key=lambda each: each[:2]))

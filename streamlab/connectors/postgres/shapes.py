@@ -8,7 +8,7 @@ tables at once: each is already encoded, and columns say where it belongs.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import polars as pl
@@ -63,14 +63,11 @@ class FlatShape:
 
     def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
         """Return one event a row."""
-        values = _binary(json_lines(self._json, rows)).alias(VALUE)
-        keys = json_lines(self._json, rows.select(table.key))
-        emptied = pl.col(columns.OP) == "truncate"
-        return rows.select(
-            *frames_columns(),
-            pl.when(emptied).then(None).otherwise(pl.lit(_binary(keys))).alias(KEY),
-            pl.lit(values),
-        )
+        values = json_lines(self._json, rows)
+        keys: list[bytes | None] = [*json_lines(self._json, rows[list(table.key)])]
+        for row in (rows[columns.OP] == "truncate").arg_true():
+            keys[row] = None
+        return _events(rows, keys, values)
 
 
 class DebeziumShape:
@@ -89,20 +86,24 @@ class DebeziumShape:
         Raises:
             RowsRefused: Rows with a value that an envelope cannot say.
         """
-        values = _binary(self._format.encode(rows)).alias(VALUE)
-        keys = pl.Series(
-            KEY, self._format.encode_keys(rows, table.key), dtype=pl.Binary
-        )
-        return rows.select(*frames_columns(), pl.lit(keys), pl.lit(values))
+        values = self._format.encode(rows)
+        return _events(rows, self._format.encode_keys(rows, table.key), values)
 
 
-def frames_columns() -> list[pl.Expr]:
-    """Return the metadata columns that events share with rows."""
-    return [
-        pl.col(name).cast(dtype)
-        for name, dtype in EVENT_COLUMNS.items()
-        if name not in {KEY, VALUE}
-    ]
+def _events(
+    rows: pl.DataFrame, keys: Sequence[bytes | None], values: Sequence[bytes | None]
+) -> pl.DataFrame:
+    """Return events with the metadata columns of their rows."""
+    encoded = {
+        KEY: pl.Series(KEY, keys, dtype=pl.Binary),
+        VALUE: pl.Series(VALUE, values, dtype=pl.Binary),
+    }
+    return pl.DataFrame(
+        [
+            encoded[name] if name in encoded else rows[name].cast(dtype)
+            for name, dtype in EVENT_COLUMNS.items()
+        ]
+    )
 
 
 def json_lines(codec: Format, rows: pl.DataFrame) -> list[bytes]:
@@ -110,8 +111,12 @@ def json_lines(codec: Format, rows: pl.DataFrame) -> list[bytes]:
 
     So does PostgreSQL's own ``to_json``: ``"NaN"``, ``"Infinity"``.
     """
-    enums = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.Enum)]
-    rows = rows.with_columns(pl.col(enums).cast(pl.String))
+    rows = pl.DataFrame(
+        [
+            column.cast(pl.String) if isinstance(column.dtype, pl.Enum) else column
+            for column in rows
+        ]
+    )
     try:
         return codec.encode(rows)
     except RowsRefused as refused:
@@ -138,7 +143,3 @@ def _with_names(row: pl.DataFrame) -> pl.DataFrame:
             # An array, range or old row that may hold one: as text, whole.
             spelled.append(pl.lit(str(row[name].to_list()[0])).alias(name))
     return row.with_columns(spelled)
-
-
-def _binary(values: list[bytes]) -> pl.Series:
-    return pl.Series(values, dtype=pl.Binary)

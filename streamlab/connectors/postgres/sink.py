@@ -277,7 +277,8 @@ class PostgresWriter(Writer):
             target, self._column_list
         )
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(self._text.encode(frame))
+            for part in self._text.parts(frame):
+                copy.write(part)
 
     @property
     def _column_list(self) -> sql.Composed:

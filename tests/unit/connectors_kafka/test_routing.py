@@ -22,7 +22,7 @@ def test_rows_go_where_their_columns_say_in_their_order() -> None:
     frame = pl.DataFrame(
         {"_schema": ["s"] * 3, "_table": ["a", "b ü", "a"], "n": [1, 2, 3]}
     )
-    parts = {topic: part["n"].to_list() for topic, part in route.parted(frame)}
+    parts = {topic: part["n"].to_list() for topic, _, part in route.parted(frame)}
     assert parts == {"shop.s.a.v1": [1, 3], "shop.s.b__.v1": [2]}
 
 

@@ -13,6 +13,7 @@ from polars.testing import assert_frame_equal
 from streamlab.contracts import Schema
 from streamlab.errors import RowsRefused, SchemaError
 from streamlab.formats import named
+from streamlab.formats.json.writing import FEW_ROWS
 
 MOMENT = dt.datetime(2013, 1, 1, 10, 0, 0, 5)  # noqa: DTZ001 -- naive on purpose
 
@@ -42,6 +43,13 @@ def everything() -> pl.DataFrame:
         pl.col("naive").dt.replace_time_zone("Europe/Berlin").alias("berlin"),
         pl.col("naive").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("ms"),
     )
+
+
+def test_few_rows_are_written_like_many() -> None:
+    """There are two ways of writing, and they give the same bytes."""
+    few = everything()
+    many = pl.concat([few] * FEW_ROWS)
+    assert named("json").encode(many) == named("json").encode(few) * FEW_ROWS
 
 
 def test_every_type_reads_back_equal() -> None:

@@ -10,7 +10,7 @@ import polars as pl
 from streamlab.connectors.postgres.changes.catalog import Catalog
 from streamlab.connectors.postgres.changes.pgoutput import Changes
 from streamlab.connectors.postgres.changes.relation import Relation
-from streamlab.connectors.postgres.changes.tuples import Tuples
+from streamlab.connectors.postgres.changes.tuples import Tuples, repeated
 from streamlab.connectors.postgres.changes.types import TEXT, ColumnType, column_type
 from streamlab.errors import SchemaError, UnknownName
 from streamlab.formats import Rejection
@@ -123,24 +123,31 @@ class ChangeTable:
         """
         faults: dict[int, str] = {}
         columns = {name: self.parsed(name, text[name], faults) for name in self.types}
-        frame = pl.DataFrame(columns, height=text.height).with_columns(
-            pl.lit("snapshot", dtype=OPERATIONS).alias(OP),
-            pl.lit(lsn, dtype=pl.Int64).alias(LSN),
-            pl.int_range(first_index, first_index + pl.len()).alias(INDEX),
-            pl.lit(time_us).cast(pl.Datetime("us", "UTC")).alias(COMMIT_TIME),
-            pl.lit(None, dtype=pl.UInt32).alias(XID),
-            *self.name_columns(),
-            pl.lit(None, dtype=METADATA[UNAVAILABLE]).alias(UNAVAILABLE),
-            pl.lit(None, dtype=self.schema[BEFORE]).alias(BEFORE),
+        rows = text.height
+        place = pl.int_range(rows, eager=True)
+        frame = pl.DataFrame(
+            {
+                **columns,
+                OP: repeated("snapshot", OPERATIONS, rows),
+                LSN: repeated(lsn, pl.Int64(), rows),
+                INDEX: place + first_index,
+                COMMIT_TIME: repeated(time_us, pl.Int64(), rows).cast(
+                    METADATA[COMMIT_TIME]
+                ),
+                XID: repeated(None, pl.UInt32(), rows),
+                **self.name_columns(rows),
+                UNAVAILABLE: repeated(None, METADATA[UNAVAILABLE], rows),
+                BEFORE: repeated(None, self.schema[BEFORE], rows),
+            }
         )
-        return _without(frame, pl.int_range(text.height, eager=True), faults)
+        return _without(frame, place, faults)
 
-    def name_columns(self) -> tuple[pl.Expr, pl.Expr]:
+    def name_columns(self, rows: int) -> dict[str, pl.Series]:
         """Return the columns that say which table it is."""
-        return (
-            pl.lit(self.relation.schema).alias(SCHEMA),
-            pl.lit(self.relation.table).alias(TABLE),
-        )
+        return {
+            SCHEMA: repeated(self.relation.schema, pl.String(), rows),
+            TABLE: repeated(self.relation.table, pl.String(), rows),
+        }
 
     def parsed(self, name: str, text: pl.Series, faults: dict[int, str]) -> pl.Series:
         """Return a column in its type, and note rows whose value does not fit."""
@@ -176,15 +183,18 @@ class _Conversion:
             name = table.relation.columns[number].name
             unknown = marks & ~(changes.is_whole & changes.old.present)
             missing[name] = missing[name] | unknown if name in missing else unknown
-        frame = pl.DataFrame(after, height=len(changes)).with_columns(
-            changes.op.alias(OP),
-            changes.lsn.alias(LSN),
-            changes.index.alias(INDEX),
-            changes.commit_time.alias(COMMIT_TIME),
-            changes.xid.alias(XID),
-            *table.name_columns(),
-            self._unavailable(missing).alias(UNAVAILABLE),
-            self._before(old).alias(BEFORE),
+        frame = pl.DataFrame(
+            {
+                **after,
+                OP: changes.op,
+                LSN: changes.lsn,
+                INDEX: changes.index,
+                COMMIT_TIME: changes.commit_time,
+                XID: changes.xid,
+                **table.name_columns(len(changes)),
+                UNAVAILABLE: self._unavailable(missing),
+                BEFORE: self._before(old),
+            }
         )
         places = pl.int_range(len(changes), eager=True)
         if moved is not None and moved.any():
@@ -233,23 +243,22 @@ class _Conversion:
             different |= changed
         return updated & different
 
-    def _unavailable(self, missing: Mapping[str, pl.Series]) -> pl.Expr:
+    def _unavailable(self, missing: Mapping[str, pl.Series]) -> pl.Series:
         if not any(marks.any() for marks in missing.values()):
-            return pl.lit(None, dtype=METADATA[UNAVAILABLE])
+            return repeated(None, METADATA[UNAVAILABLE], len(self._changes))
         marked = pl.DataFrame([marks.alias(name) for name, marks in missing.items()])
-        lists = marked.select(
-            pl.concat_list(
-                pl.when(pl.col(name)).then(pl.lit(name)) for name in marked.columns
-            ).list.drop_nulls()
-        ).to_series()
-        return pl.when(pl.lit(lists.list.len() > 0)).then(pl.lit(lists))
+        lists = pl.concat_list(
+            pl.when(pl.col(name)).then(pl.lit(name)) for name in marked.columns
+        ).list.drop_nulls()
+        return marked.select(pl.when(lists.list.len() > 0).then(lists)).to_series()
 
-    def _before(self, old: Mapping[str, pl.Series]) -> pl.Expr:
-        present = self._changes.old.present
+    def _before(self, old: Mapping[str, pl.Series]) -> pl.Series:
+        present, dtype = self._changes.old.present, self._table.schema[BEFORE]
         if not present.any():
-            return pl.lit(None, dtype=self._table.schema[BEFORE])
-        whole = pl.struct(pl.lit(old[name]).alias(name) for name in self._table.known)
-        return pl.when(pl.lit(present)).then(whole)
+            return repeated(None, dtype, len(self._changes))
+        whole = pl.DataFrame([old[name].alias(name) for name in self._table.known])
+        nothing = repeated(None, dtype, len(self._changes))
+        return whole.to_struct().zip_with(present, nothing)
 
     def _split(
         self,

@@ -22,7 +22,7 @@ from streamlab.connectors.postgres.changes import messages as read
 from streamlab.connectors.postgres.changes.images import images
 from streamlab.connectors.postgres.changes.messages import LogicalMessage, Transaction
 from streamlab.connectors.postgres.changes.relation import Relation
-from streamlab.connectors.postgres.changes.tuples import Misshapen, Tuples
+from streamlab.connectors.postgres.changes.tuples import FEW_ROWS, Misshapen, Tuples
 from streamlab.errors import Refused
 from streamlab.formats.changes import OPERATIONS
 
@@ -329,7 +329,7 @@ def _changes(run: _Run, messages: Sequence[tuple[int, bytes]]) -> Changes:
     facts = _facts(run)
     return Changes(
         run.relation,
-        image.operation.cat.to(OPERATIONS),
+        _operations(image.operation),
         facts["lsn"],
         pl.Series(run.indexes, dtype=pl.Int64),
         facts["time"].cast(pl.Datetime("us", "UTC")),
@@ -340,18 +340,46 @@ def _changes(run: _Run, messages: Sequence[tuple[int, bytes]]) -> Changes:
     )
 
 
+def _operations(numbers: pl.Series) -> pl.Series:
+    """Return the names of operations, of few ones in the thread of the caller."""
+    if len(numbers) > FEW_ROWS:
+        return numbers.cat.to(OPERATIONS)
+    names = OPERATIONS.categories
+    return pl.Series([names[number] for number in numbers], dtype=OPERATIONS)
+
+
 def _facts(run: _Run) -> pl.DataFrame:
     """Return what is known of the transaction of each change."""
     ends = [*run.starts[1:], len(run.payloads)]
+    if len(run.payloads) <= FEW_ROWS:
+        return _few_facts(run, ends)
     repeated = pl.DataFrame(
         [
             (one.commit_lsn, one.commit_time_us, one.xid, end - start)
             for one, start, end in zip(run.transactions, run.starts, ends, strict=True)
         ],
-        schema={"lsn": pl.Int64, "time": pl.Int64, "xid": pl.UInt32, "n": pl.UInt32},
+        schema={**_FACTS, "n": pl.UInt32},
         orient="row",
     )
-    return repeated.select(pl.col("lsn", "time", "xid").repeat_by("n").explode())
+    return repeated.select(pl.col(_FACTS).repeat_by("n").explode())
+
+
+_FACTS = {"lsn": pl.Int64, "time": pl.Int64, "xid": pl.UInt32}
+
+
+def _few_facts(run: _Run, ends: Sequence[int]) -> pl.DataFrame:
+    """Do what :func:`_facts` does, in the thread of the caller."""
+    each: list[Transaction] = []
+    for one, start, end in zip(run.transactions, run.starts, ends, strict=True):
+        each += [one] * (end - start)
+    return pl.DataFrame(
+        {
+            "lsn": [one.commit_lsn for one in each],
+            "time": [one.commit_time_us for one in each],
+            "xid": [one.xid for one in each],
+        },
+        schema=_FACTS,
+    )
 
 
 def violation(lsn: int, what: str) -> Refused:

@@ -59,9 +59,17 @@ class Tuples:
     @classmethod
     def absent(cls, rows: int, width: int) -> Tuples:
         """Return the image that none of the rows has."""
-        nulls = pl.repeat(None, rows, dtype=pl.String, eager=True)
-        present = pl.repeat(value=False, n=rows, dtype=pl.Boolean, eager=True)
-        return cls(present, (nulls,) * width, {})
+        nulls = repeated(None, pl.String(), rows)
+        return cls(repeated(False, pl.Boolean(), rows), (nulls,) * width, {})
+
+
+def repeated(value: object, dtype: pl.DataType, rows: int) -> pl.Series:
+    """Return a column that has one value in each row.
+
+    Made in the thread of the caller. An expression is evaluated by threads of polars,
+    and on a busy machine each waiting for them costs more than a few rows are worth.
+    """
+    return pl.Series([value], dtype=dtype).new_from_index(0, rows)
 
 
 Ends: TypeAlias = Sequence[int | None]
