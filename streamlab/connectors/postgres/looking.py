@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from streamlab.connectors.postgres import published
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.decoding import TableVersions, read_catalog
 from streamlab.connectors.postgres.failures import translation
+from streamlab.connectors.postgres.keys import Choices
 from streamlab.connectors.postgres.published import Table
 from streamlab.connectors.postgres.shapes import RowShape, Shape
 from streamlab.errors import UsageError
@@ -32,6 +33,8 @@ class Reading:
         with_snapshot: Whether the rows that are there are read first.
         failover: Whether standbys keep the slot, too.
         as_text: Columns to read as text.
+        keys: Declared keys by table, named as in ``tables``.
+        inserts_only: Whether only inserts are published.
     """
 
     address: Address
@@ -42,6 +45,8 @@ class Reading:
     with_snapshot: bool
     failover: bool = True
     as_text: Sequence[str] = ()
+    keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    inserts_only: bool = False
     partition: TopicPartition = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +95,9 @@ def look(reading: Reading) -> Look:
             raise UsageError(
                 message, hint="ALTER SYSTEM SET wal_level = 'logical', and restart it"
             )
+        published.require_operations(
+            connection, reading.publication, inserts_only=reading.inserts_only
+        )
         there = published.members(connection, reading.publication)
         named = published.resolved(connection, reading.tables)
         # What was taken out of the settings is still published, and still comes.
@@ -97,7 +105,8 @@ def look(reading: Reading) -> Look:
         if not oids:
             message = f"publication {reading.publication!r} has no tables"
             raise UsageError(message, hint='name them: tables = ["public.orders"]')
-        tables = published.tables(connection, oids, reading.publication)
+        choices = _choices(connection, reading)
+        tables = published.tables(connection, oids, reading.publication, choices)
         if isinstance(reading.shape, RowShape) and len(tables) > 1:
             others = ", ".join(map(str, tables))
             message = f"rows of several tables have no columns in common: {others}"
@@ -113,6 +122,16 @@ def look(reading: Reading) -> Look:
         )
         new = [table for table in tables if there and table.relation.oid not in there]
         return Look(found["system"], found["database"], tables, new, versions)
+
+
+def _choices(connection: psycopg.Connection[Any], reading: Reading) -> Choices:
+    """Return what the settings say of tables without a key."""
+    oids = published.resolved(connection, list(reading.keys))
+    return Choices(
+        dict(zip(oids, reading.keys.values(), strict=True)),
+        reading.inserts_only,
+        reading.with_snapshot,
+    )
 
 
 _SERVER = """

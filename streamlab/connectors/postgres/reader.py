@@ -226,6 +226,9 @@ class PostgresReader(Reader):
             self._rows = numbers[2]
             self._doubtful = self._listener.repeats
             preparing.require_slot(self._reading, found.database, self._lsn)
+        elif found.new and not self._reading.with_snapshot:
+            preparing.publish(self._reading, found)
+            self._open_stream((numbers[0], numbers[1]))
         elif found.new and self._state is None:
             preparing.require_slot(self._reading, found.database, self._lsn)
             self._state = SnapshotState(

@@ -34,6 +34,9 @@ EVENT_COLUMNS: Mapping[str, pl.DataType] = {
 }
 """Columns of events, whatever tables they are of."""
 
+_NO_KEY = pl.lit(None, dtype=pl.Binary).alias(KEY)
+"""Of a table without a key, of which only inserts are read."""
+
 
 class Shape(Protocol):
     """How rows of a table are handed on."""
@@ -64,6 +67,8 @@ class FlatShape:
     def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
         """Return one event a row."""
         values = _binary(json_lines(self._json, rows)).alias(VALUE)
+        if not table.key:
+            return rows.select(*frames_columns(), _NO_KEY, pl.lit(values))
         keys = json_lines(self._json, rows.select(table.key))
         emptied = pl.col(columns.OP) == "truncate"
         return rows.select(
@@ -90,6 +95,8 @@ class DebeziumShape:
             RowsRefused: Rows with a value that an envelope cannot say.
         """
         values = _binary(self._format.encode(rows)).alias(VALUE)
+        if not table.key:
+            return rows.select(*frames_columns(), _NO_KEY, pl.lit(values))
         keys = pl.Series(
             KEY, self._format.encode_keys(rows, table.key), dtype=pl.Binary
         )

@@ -53,6 +53,10 @@ class PostgresSource(Source):
         shape: ``rows`` are a table's columns, ``flat`` events with the row as JSON,
             ``debezium`` events in Debezium's envelope; by default rows for one table
             and flat events for several.
+        publish: ``all`` changes, or ``inserts`` only: for tables without a key.
+        keys: Columns that tell the rows of a table apart, by ``schema.table``: for
+            tables without a key that have the replica identity FULL, or of which only
+            inserts are published. They must be unique and not null.
         as_text: Columns to read as text, where their type cannot hold some values.
         failover: Whether standbys keep the slot, too, where the server can (17+).
         profile: Profile of the settings file that has the database.
@@ -67,6 +71,8 @@ class PostgresSource(Source):
     slot: str = ""
     snapshot: Literal["initial", "never"] = "initial"
     shape: Literal["", "rows", "flat", "debezium"] = ""
+    publish: Literal["all", "inserts"] = "all"
+    keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     as_text: Sequence[str] = ()
     failover: bool = True
     profile: str = ""
@@ -78,6 +84,11 @@ class PostgresSource(Source):
             value = getattr(self, name)
             listed = (value,) if isinstance(value, str) else tuple(value)
             object.__setattr__(self, name, listed)
+        keys = {
+            table: (names,) if isinstance(names, str) else tuple(names)
+            for table, names in self.keys.items()
+        }
+        object.__setattr__(self, "keys", keys)
         if not self.tables and not self.publication:
             message = "a PostgreSQL source needs tables, or a publication"
             raise UsageError(message, hint='tables = ["public.orders"]')
@@ -141,6 +152,8 @@ class PostgresSource(Source):
             with_snapshot=self.snapshot == "initial",
             failover=self.failover,
             as_text=self.as_text,
+            keys=self.keys,
+            inserts_only=self.publish == "inserts",
         )
 
     def _slot(self, pipeline: str) -> str:
