@@ -35,6 +35,7 @@ class Reading:
         as_text: Columns to read as text.
         keys: Declared keys by table, named as in ``tables``.
         inserts_only: Whether only inserts are published.
+        accept: Versions of tables that are accepted though they are no addition.
     """
 
     address: Address
@@ -47,6 +48,7 @@ class Reading:
     as_text: Sequence[str] = ()
     keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     inserts_only: bool = False
+    accept: Sequence[str] = ()
     partition: TopicPartition = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,14 +64,14 @@ class Look:
         system: Its system identifier.
         database: Name of the database.
         tables: The tables to read.
-        new: Those of them that the publication, if it exists, does not have.
+        published: Object ids of those that the publication has; none before it exists.
         versions: How their rows are decoded.
     """
 
     system: str
     database: str
     tables: Sequence[Table]
-    new: Sequence[Table]
+    published: frozenset[int]
     versions: TableVersions
 
     @property
@@ -120,8 +122,22 @@ def look(reading: Reading) -> Look:
             reading.shape,
             reading.as_text,
         )
-        new = [table for table in tables if there and table.relation.oid not in there]
-        return Look(found["system"], found["database"], tables, new, versions)
+        return Look(
+            found["system"], found["database"], tables, frozenset(there), versions
+        )
+
+
+def members(reading: Reading) -> frozenset[int]:
+    """Return the object ids of the tables that are published now.
+
+    Raises:
+        Unavailable: The server does not answer.
+    """
+    with (
+        database.connect(reading.address, f"streamlab {reading.slot}") as connection,
+        translation("looking at the publication"),
+    ):
+        return frozenset(published.members(connection, reading.publication))
 
 
 def _choices(connection: psycopg.Connection[Any], reading: Reading) -> Choices:

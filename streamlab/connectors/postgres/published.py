@@ -11,6 +11,7 @@ from psycopg import sql
 
 from streamlab.connectors.postgres.changes.relation import (
     IDENTITY_FULL,
+    IDENTITY_NOTHING,
     Column,
     Relation,
 )
@@ -182,7 +183,11 @@ def _table(
         if (column in chosen if chosen is not None else not generated)
     ]
     types = {column: sql_type for column, _, _, sql_type, *_ in columns}
-    in_identity = set(types) if identity == IDENTITY_FULL else set(candidate.own_key)
+    in_identity = set(candidate.own_key)
+    if identity == IDENTITY_FULL:
+        in_identity = set(types)
+    elif identity == IDENTITY_NOTHING:
+        in_identity = set()
     relation = Relation(
         oid,
         schema,

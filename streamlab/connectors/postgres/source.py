@@ -58,6 +58,8 @@ class PostgresSource(Source):
             tables without a key that have the replica identity FULL, or of which only
             inserts are published. They must be unique and not null.
         as_text: Columns to read as text, where their type cannot hold some values.
+        accept: Versions of tables to go on with though columns were removed or
+            retyped, as the error names them.
         failover: Whether standbys keep the slot, too, where the server can (17+).
         profile: Profile of the settings file that has the database.
         dsn: Connection string or a reference such as ``${env:DSN}``, instead of the
@@ -74,13 +76,14 @@ class PostgresSource(Source):
     publish: Literal["all", "inserts"] = "all"
     keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     as_text: Sequence[str] = ()
+    accept: Sequence[str] = ()
     failover: bool = True
     profile: str = ""
     dsn: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """Check what needs no connection."""
-        for name in ("tables", "as_text"):
+        for name in ("tables", "as_text", "accept"):
             value = getattr(self, name)
             listed = (value,) if isinstance(value, str) else tuple(value)
             object.__setattr__(self, name, listed)
@@ -153,6 +156,7 @@ class PostgresSource(Source):
             failover=self.failover,
             as_text=self.as_text,
             keys=self.keys,
+            accept=self.accept,
             inserts_only=self.publish == "inserts",
         )
 
