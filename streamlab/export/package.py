@@ -88,6 +88,7 @@ def write(
     sample = sample.masked()  # all below sees this one only
     pipeline = _pipeline(what, name, sample, source, sink, dead_letters)
     _require_usable(pipeline.name)
+    _require_events(pipeline)
     parts = _carried(pipeline, sample)
     in_order = _require_promise(pipeline, sample)
     prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
@@ -230,6 +231,26 @@ def _require_promise(pipeline: Pipeline, sample: Sample) -> bool:
         message = f"{names} is not ready for a stream: {rows.message}"
         raise ExportRefused(message, hint="see sl.evaluate and docs/transforms.md")
     return evaluation.order.holds
+
+
+def _require_events(pipeline: Pipeline) -> None:
+    """Refuse a source that no sample can stand for.
+
+    Raises:
+        ExportRefused: It gives rows, while a sample has the bytes of a topic's events.
+    """
+    source = pipeline.input.source
+    if source.format:
+        message = (
+            f"{pipeline.name} reads {source.describe()}: its package could not be "
+            "tested, as a sample is of a topic"
+        )
+        raise ExportRefused(
+            message,
+            hint="its pipeline.toml is what runs: streamlab run, with functions from a "
+            "module beside it; or let that fill a topic, and export what reads the "
+            "topic",
+        )
 
 
 def _sorted(rows: pl.DataFrame) -> pl.DataFrame:

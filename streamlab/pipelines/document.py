@@ -177,7 +177,8 @@ def fitted(value: Any, annotation: Any, base: Path) -> Any:
     if origin is Literal:
         return _fitted_name(value, typing.get_args(annotation))
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return _fitted_table(value)
+        item = typing.get_args(annotation)[1]
+        return _fitted_table(value) if item is str else _fitted_items(value, item, base)
     if isinstance(origin, type) and issubclass(origin, Sequence):
         return _fitted_list(value, typing.get_args(annotation)[0], base)
     return _fitted_scalar(value, annotation, base)
@@ -215,6 +216,13 @@ def _fitted_table(value: Any) -> dict[str, str]:
             str(option).lower() if option is True or option is False else str(option)
         )
     return options
+
+
+def _fitted_items(value: Any, item: Any, base: Path) -> dict[str, Any]:
+    """Return a table whose values are not just texts."""
+    if not isinstance(value, dict):
+        raise _Unfit(_TOML_NAMES[dict])
+    return {name: fitted(one, item, base) for name, one in value.items()}
 
 
 def _fitted_list(value: Any, item: Any, base: Path) -> tuple[Any, ...]:

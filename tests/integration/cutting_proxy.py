@@ -13,6 +13,7 @@ import psycopg
 
 _CHUNK = 65_536
 _LATE_S = 0.2
+_REPLICATES = b"START_REPLICATION"
 
 
 class CuttingProxy:
@@ -28,6 +29,8 @@ class CuttingProxy:
             dsn, host="127.0.0.1", port=port, sslmode="disable"
         )
         self._cut: tuple[bytes, bool] | None = None
+        self._replicating: set[socket.socket] = set()
+        self._swallowed: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut_at(self, marker: bytes, *, forward: bool) -> None:
@@ -42,6 +45,15 @@ class CuttingProxy:
     def mend(self) -> None:
         """Forward everything again."""
         self._cut = None
+
+    def swallow_replication(self) -> int:
+        """Let the bytes of open replication connections vanish, both ways, silently.
+
+        Returns:
+            How many there were.
+        """
+        self._swallowed |= self._replicating
+        return len(self._swallowed)
 
     def __enter__(self) -> Self:
         """Return the proxy."""
@@ -70,6 +82,10 @@ class CuttingProxy:
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError), client, server:
             while data := client.recv(_CHUNK):
+                if _REPLICATES in data:
+                    self._replicating.add(client)
+                if client in self._swallowed:
+                    continue
                 cut = self._cut
                 if cut is not None and cut[0] in data:
                     _break(client)
@@ -85,7 +101,8 @@ class CuttingProxy:
     def _replies(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(_CHUNK):
-                client.sendall(data)
+                if client not in self._swallowed:
+                    client.sendall(data)
 
 
 def _break(end: socket.socket) -> None:

@@ -44,7 +44,7 @@ def test_a_table_without_a_key_is_named_with_the_sql(shop: Shop) -> None:
     assert not found.ok
     tables = step(found, "tables")
     assert "no primary key" in tables.what
-    assert f"ALTER TABLE public.{shop.table} ADD PRIMARY KEY" in tables.hint
+    assert f'ALTER TABLE "public"."{shop.table}" ADD PRIMARY KEY' in tables.hint
 
 
 @pytest.fixture

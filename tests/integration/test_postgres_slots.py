@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from streamlab.errors import (
     SlotLost,
     UsageError,
 )
+from tests.integration.cutting_proxy import CuttingProxy
 from tests.integration.test_postgres_source import Shop, replayed, shop, there
 
 pytestmark = pytest.mark.integration
@@ -199,6 +201,35 @@ def test_a_terminated_connection_is_made_again(shop: Shop) -> None:
         running.join()
     assert replayed(target.frame()) == there(shop)
     assert worker.status().counts["retries"] > 0
+
+
+def test_a_network_that_swallows_everything_is_noticed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No reset, no end, only silence: the stream is made again; nothing is lost."""
+    monkeypatch.setattr(replication, "FEEDBACK_S", 0.3)
+    monkeypatch.setattr(replication, "SILENT_S", 2.0)
+    target = begun(shop)
+    shop.run("alter role current_user set wal_sender_timeout = '1s'")
+    with CuttingProxy(shop.dsn) as proxy:
+        through = replace(shop, dsn=proxy.dsn)
+        worker = Worker(through.pipeline(MemorySink(target=target)))
+        running = threading.Thread(target=worker.run)
+        running.start()
+        try:
+            shop.run("insert into {t} values (11, 'x', 1)")
+            wait_for(lambda: 11 in target.frame()["id"])
+            time.sleep(3)  # a server that is idle is not silent: it answers
+            assert worker.status().counts["retries"] == 0
+            assert proxy.swallow_replication()
+            shop.run("insert into {t} values (12, 'x', 1)")
+            wait_for(lambda: 12 in target.frame()["id"])
+        finally:
+            worker.stop()
+            running.join()
+            shop.run("alter role current_user reset wal_sender_timeout")
+    assert worker.status().counts["retries"] > 0
+    assert replayed(target.frame()) == there(shop)
 
 
 @pytest.mark.parametrize("way", ["timer", "answers"])

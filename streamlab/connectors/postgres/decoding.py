@@ -14,12 +14,12 @@ from streamlab.connectors.postgres.changes import frames
 from streamlab.connectors.postgres.changes.catalog import Catalog
 from streamlab.connectors.postgres.changes.frames import ChangeTable
 from streamlab.connectors.postgres.changes.pgoutput import Changes
-from streamlab.connectors.postgres.changes.relation import Relation, differences
+from streamlab.connectors.postgres.changes.relation import Relation
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.published import Table
 from streamlab.connectors.postgres.shapes import Shape
-from streamlab.errors import Refused, RowsRefused
+from streamlab.errors import RowsRefused
 from streamlab.formats import changes as columns
 from streamlab.positions import Position, TopicPartition
 from streamlab.sources import Headers
@@ -110,7 +110,6 @@ class TableVersions:
         self._shape = shape
         self._as_text = frozenset(as_text)
         self._versions: dict[Relation, ChangeTable] = {}
-        self._newest: dict[int, Relation] = {}
 
     def of(self, relation: Relation) -> ChangeTable:
         """Return how rows of one version of a table become frames."""
@@ -126,18 +125,6 @@ class TableVersions:
                 as_text=[name for name in relation.names if name in self._as_text],
             )
         return found
-
-    def described(self, relations: Sequence[Relation]) -> None:
-        """Compare versions that the stream has just described with those before.
-
-        Raises:
-            Refused: A table changed in a way that would change what its rows mean.
-        """
-        for relation in relations:
-            before = self._newest.get(relation.oid)
-            self._newest[relation.oid] = relation
-            if before is not None:
-                _require_additive(before, relation)
 
     def shaped(
         self, rows: Sequence[tuple[ChangeTable, frames.Rows, Changes | pl.DataFrame]]
@@ -240,24 +227,6 @@ def _text(source: object, row: int) -> bytes:
             "new": {n: c[row] for n, c in zip(names, source.new.columns, strict=True)},
             "old": {n: c[row] for n, c in zip(names, source.old.columns, strict=True)},
         }
-    )
-
-
-def _require_additive(before: Relation, now: Relation) -> None:
-    breaking = [one for one in differences(before, now) if not one.is_additive]
-    if not breaking:
-        return
-    listed = ", ".join(
-        f"{one.column or 'the table'} was {one.kind}" for one in breaking
-    )
-    message = (
-        f"{before} has changed in a way that is not only an addition: {listed}. "
-        "Nothing from behind the change was written"
-    )
-    raise Refused(
-        message,
-        hint="when what reads the target can take it, start the pipeline again: it "
-        "goes on with the new columns; or make another pipeline for the new ones",
     )
 
 

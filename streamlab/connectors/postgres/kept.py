@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from streamlab.errors import Unavailable
 from streamlab.positions import Progress
@@ -18,32 +19,31 @@ from streamlab.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class KeptProgress:
-    """The file of one slot."""
+class KeptFile:
+    """A file of JSON that is replaced as a whole."""
 
     path: Path
 
     @classmethod
-    def of(cls, slot: str) -> KeptProgress:
-        """Return the place of a slot's file."""
-        folder = Settings.load().state_folder / "slots"
-        return cls(folder / f"{slot}.json")
+    def of(cls, slot: str, ending: str) -> KeptFile:
+        """Return a file of a slot, beside the settings."""
+        return cls(Settings.load().state_folder / "slots" / f"{slot}{ending}")
 
-    def read(self) -> Progress | None:
-        """Return what is kept; None before the first run."""
+    def read(self) -> Any:
+        """Return what is kept; None if there is no file."""
         if not self.path.exists():
             return None
-        return Progress.from_json(json.loads(self.path.read_text(encoding="utf-8")))
+        return json.loads(self.path.read_text(encoding="utf-8"))
 
     def forget(self) -> None:
         """Remove it: the next run is a first one."""
         self.path.unlink(missing_ok=True)
 
-    def write(self, progress: Progress, *, durable: bool = True) -> None:
+    def write(self, content: Any, *, durable: bool = True) -> None:
         """Replace what is kept, as a whole.
 
         Args:
-            progress: What to keep.
+            content: What to keep.
             durable: Whether it outlives a machine that fails, on return. Otherwise
                 only a process that does; waiting for a disk takes milliseconds.
 
@@ -54,7 +54,7 @@ class KeptProgress:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with staged.open("w", encoding="utf-8") as file:
-                json.dump(progress.to_json(), file)
+                json.dump(content, file)
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
@@ -62,8 +62,29 @@ class KeptProgress:
             if durable:
                 _sync_folder(self.path.parent)
         except OSError as error:
-            message = f"the position in {self.path} cannot be written: {error.strerror}"
+            message = f"{self.path} cannot be written: {error.strerror}"
             raise Unavailable(message) from error
+
+
+@dataclass(frozen=True, slots=True)
+class KeptProgress:
+    """The position of one slot, in a file."""
+
+    file: KeptFile
+
+    @classmethod
+    def of(cls, slot: str) -> KeptProgress:
+        """Return the place of a slot's position."""
+        return cls(KeptFile.of(slot, ".json"))
+
+    def read(self) -> Progress | None:
+        """Return what is kept; None before the first run."""
+        found = self.file.read()
+        return None if found is None else Progress.from_json(found)
+
+    def write(self, progress: Progress, *, durable: bool = True) -> None:
+        """Replace what is kept; see :meth:`KeptFile.write`."""
+        self.file.write(progress.to_json(), durable=durable)
 
 
 def _sync_folder(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,7 @@ from streamlab.connectors.postgres import published
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.decoding import TableVersions, read_catalog
 from streamlab.connectors.postgres.failures import translation
+from streamlab.connectors.postgres.keys import Choices
 from streamlab.connectors.postgres.published import Table
 from streamlab.connectors.postgres.shapes import RowShape, Shape
 from streamlab.errors import UsageError
@@ -32,6 +33,9 @@ class Reading:
         with_snapshot: Whether the rows that are there are read first.
         failover: Whether standbys keep the slot, too.
         as_text: Columns to read as text.
+        keys: Declared keys by table, named as in ``tables``.
+        inserts_only: Whether only inserts are published.
+        accept: Versions of tables that are accepted though they are no addition.
     """
 
     address: Address
@@ -42,6 +46,9 @@ class Reading:
     with_snapshot: bool
     failover: bool = True
     as_text: Sequence[str] = ()
+    keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    inserts_only: bool = False
+    accept: Sequence[str] = ()
     partition: TopicPartition = field(init=False)
 
     def __post_init__(self) -> None:
@@ -57,14 +64,14 @@ class Look:
         system: Its system identifier.
         database: Name of the database.
         tables: The tables to read.
-        new: Those of them that the publication, if it exists, does not have.
+        published: Object ids of those that the publication has; none before it exists.
         versions: How their rows are decoded.
     """
 
     system: str
     database: str
     tables: Sequence[Table]
-    new: Sequence[Table]
+    published: frozenset[int]
     versions: TableVersions
 
     @property
@@ -90,6 +97,9 @@ def look(reading: Reading) -> Look:
             raise UsageError(
                 message, hint="ALTER SYSTEM SET wal_level = 'logical', and restart it"
             )
+        published.require_operations(
+            connection, reading.publication, inserts_only=reading.inserts_only
+        )
         there = published.members(connection, reading.publication)
         named = published.resolved(connection, reading.tables)
         # What was taken out of the settings is still published, and still comes.
@@ -97,7 +107,8 @@ def look(reading: Reading) -> Look:
         if not oids:
             message = f"publication {reading.publication!r} has no tables"
             raise UsageError(message, hint='name them: tables = ["public.orders"]')
-        tables = published.tables(connection, oids, reading.publication)
+        choices = _choices(connection, reading)
+        tables = published.tables(connection, oids, reading.publication, choices)
         if isinstance(reading.shape, RowShape) and len(tables) > 1:
             others = ", ".join(map(str, tables))
             message = f"rows of several tables have no columns in common: {others}"
@@ -111,8 +122,32 @@ def look(reading: Reading) -> Look:
             reading.shape,
             reading.as_text,
         )
-        new = [table for table in tables if there and table.relation.oid not in there]
-        return Look(found["system"], found["database"], tables, new, versions)
+        return Look(
+            found["system"], found["database"], tables, frozenset(there), versions
+        )
+
+
+def members(reading: Reading) -> frozenset[int]:
+    """Return the object ids of the tables that are published now.
+
+    Raises:
+        Unavailable: The server does not answer.
+    """
+    with (
+        database.connect(reading.address, f"streamlab {reading.slot}") as connection,
+        translation("looking at the publication"),
+    ):
+        return frozenset(published.members(connection, reading.publication))
+
+
+def _choices(connection: psycopg.Connection[Any], reading: Reading) -> Choices:
+    """Return what the settings say of tables without a key."""
+    oids = published.resolved(connection, list(reading.keys))
+    return Choices(
+        dict(zip(oids, reading.keys.values(), strict=True)),
+        reading.inserts_only,
+        reading.with_snapshot,
+    )
 
 
 _SERVER = """

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 
 from streamlab.connectors.postgres import connection as database
+from streamlab.connectors.postgres import published
 from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
@@ -26,6 +27,7 @@ class SlotMonitor:
 
     Attributes:
         slot: The slot as last seen.
+        published: The tables that were published then, by object id.
         failure: What makes it useless, once that was seen.
     """
 
@@ -35,6 +37,7 @@ class SlotMonitor:
         name: str,
         database_name: str,
         seen: Callable[[Slot], None],
+        publication: str = "",
     ) -> None:
         """Start watching.
 
@@ -43,11 +46,14 @@ class SlotMonitor:
             name: The slot.
             database_name: The database it must belong to.
             seen: Told of each look, in the monitor's thread.
+            publication: The publication whose tables are looked at, too.
         """
         self.slot: Slot | None = None
+        self.published: frozenset[int] = frozenset()
         self.failure: ConnectorError | None = None
         self._address, self._name, self._database = address, name, database_name
         self._seen = seen
+        self._publication = publication
         self._connection: psycopg.Connection[Any] | None = None
         self._warned = ""
         self._closing = threading.Event()
@@ -102,6 +108,8 @@ class SlotMonitor:
             )
         with translation("looking at the replication slot"):
             found = slots.find(self._connection, self._name)
+            members = published.members(self._connection, self._publication)
+        self.published = frozenset(members)
         self.slot = slot = slots.require_usable(found, self._name, self._database)
         self._seen(slot)
         warning = slot.warning

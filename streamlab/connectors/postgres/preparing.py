@@ -70,7 +70,12 @@ def publish(reading: Reading, found: Look) -> None:
         database.connect(reading.address, "streamlab") as connection,
         translation("preparing the publication"),
     ):
-        published.publish(connection, reading.publication, found.tables)
+        published.publish(
+            connection,
+            reading.publication,
+            found.tables,
+            inserts_only=reading.inserts_only,
+        )
     failpoints.passing("after-publication")
 
 

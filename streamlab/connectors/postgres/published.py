@@ -1,8 +1,4 @@
-"""Tables to be published: found, checked before they are, and published.
-
-A table without a key must not be published: from that moment on the server refuses
-UPDATE and DELETE on it to everybody, and the application that owns it is down.
-"""
+"""Tables to be published: found, checked before they are, and published."""
 
 from __future__ import annotations
 
@@ -13,13 +9,18 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from streamlab.connectors.postgres.changes.relation import Column, Relation
+from streamlab.connectors.postgres.changes.relation import (
+    IDENTITY_FULL,
+    IDENTITY_NOTHING,
+    Column,
+    Relation,
+)
 from streamlab.connectors.postgres.failures import translation
+from streamlab.connectors.postgres.keys import Candidate, Choices, key_of
 from streamlab.errors import Refused, UnknownName, UsageError
 
 COLUMN_LISTS_SINCE = 15_00_00  # server version
-_ORDINARY, _PARTITIONED = "r", "p"
-_NOTHING, _FULL, _INDEX = "n", "f", "i"
+_NO_CHOICES = Choices()
 
 _KEY = """
 ARRAY(SELECT a.attname::text
@@ -41,7 +42,7 @@ SELECT attrelid::int8, attname::text, atttypid::int8, atttypmod,
         SELECT format(' COLLATE %%I.%%I', nspname, collname)
         FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace
         WHERE c.oid = attcollation AND collname <> 'default'), ''),
-    attgenerated <> ''
+    attgenerated <> '', NOT attnotnull
 FROM pg_attribute WHERE attrelid = ANY(%s::oid[]) AND attnum > 0 AND NOT attisdropped
 ORDER BY attrelid, attnum
 """
@@ -65,7 +66,8 @@ SELECT format('%%I.%%I', schemaname, tablename)::regclass::oid::int8,
 FROM pg_publication_tables WHERE pubname = %s
 """
 _PUBLICATION = """
-SELECT puballtables, pubviaroot, pubinsert AND pubupdate AND pubdelete AND pubtruncate
+SELECT pubinsert AND NOT (pubupdate OR pubdelete),
+    pubinsert AND pubupdate AND pubdelete AND pubtruncate
 FROM pg_publication WHERE pubname = %s
 """
 
@@ -80,6 +82,7 @@ class Table:
         key_types: Their types, as SQL has them, with the collation that orders them.
         rows: About how many rows it has, as the server estimates.
         filter: The publication's condition on its rows, as SQL; empty for none.
+        is_declared: Whether the settings name the key, and no index ensures it.
     """
 
     relation: Relation
@@ -87,6 +90,7 @@ class Table:
     key_types: tuple[str, ...]
     rows: int
     filter: str = ""
+    is_declared: bool = False
 
     def __str__(self) -> str:
         """Return ``schema.table``."""
@@ -132,7 +136,10 @@ def members(connection: psycopg.Connection[Any], publication: str) -> list[int]:
 
 
 def tables(
-    connection: psycopg.Connection[Any], oids: Sequence[int], publication: str = ""
+    connection: psycopg.Connection[Any],
+    oids: Sequence[int],
+    publication: str = "",
+    choices: Choices = _NO_CHOICES,
 ) -> list[Table]:
     """Return tables, with what a publication publishes of them where it exists.
 
@@ -147,25 +154,40 @@ def tables(
     if publication and connection.info.server_version >= COLUMN_LISTS_SINCE:
         found = connection.execute(_DETAILS, [publication]).fetchall()
         details = {oid: (names, condition) for oid, names, condition in found}
-    return [_table(row, columns[row[0]], details.get(row[0])) for row in rows]
+    return [_table(row, columns[row[0]], details.get(row[0]), choices) for row in rows]
 
 
 def _table(
     row: tuple[Any, ...],
     columns: Sequence[tuple[Any, ...]],
     published: tuple[list[str] | None, str | None] | None,
+    choices: Choices,
 ) -> Table:
     oid, schema, name, kind, identity, persistence, rows, primary, replica = row
-    key = tuple(replica if identity == _INDEX else primary)
-    _require_publishable(f"{schema}.{name}", kind, persistence, identity, key)
+    candidate = Candidate(
+        oid,
+        f"{schema}.{name}",
+        sql.Identifier(schema, name).as_string(None),
+        kind,
+        persistence,
+        identity,
+        primary,
+        replica,
+        {column: nullable for column, *_, nullable in columns},
+    )
+    key = key_of(candidate, choices)
     chosen, condition = published or (None, None)
     shown = [
         (column, oid_, modifier)
-        for column, oid_, modifier, _, generated in columns
+        for column, oid_, modifier, _, generated, _ in columns
         if (column in chosen if chosen is not None else not generated)
     ]
-    types = {column: sql_type for column, _, _, sql_type, _ in columns}
-    in_identity = set(types) if identity == _FULL else set(key)
+    types = {column: sql_type for column, _, _, sql_type, *_ in columns}
+    in_identity = set(candidate.own_key)
+    if identity == IDENTITY_FULL:
+        in_identity = set(types)
+    elif identity == IDENTITY_NOTHING:
+        in_identity = set()
     relation = Relation(
         oid,
         schema,
@@ -174,42 +196,41 @@ def _table(
         tuple(Column(one, t, m, is_key=one in in_identity) for one, t, m in shown),
     )
     key_types = tuple(types[column] for column in key)
-    return Table(relation, key, key_types, rows, condition or "")
+    is_declared = key != candidate.own_key
+    return Table(relation, key, key_types, rows, condition or "", is_declared)
 
 
-def _require_publishable(
-    name: str, kind: str, persistence: str, identity: str, key: Sequence[str]
+def require_operations(
+    connection: psycopg.Connection[Any], publication: str, *, inserts_only: bool
 ) -> None:
-    if kind not in {_ORDINARY, _PARTITIONED} or persistence != "p":
-        message = f"{name} cannot be published: it is no ordinary, logged table"
-        raise UsageError(message, hint="leave it out of tables")
-    if identity == _NOTHING:
-        message = (
-            f"{name} has the replica identity NOTHING: publishing it would break every "
-            "UPDATE and DELETE on it"
-        )
-        raise UsageError(message, hint=f"ALTER TABLE {name} REPLICA IDENTITY DEFAULT")
-    if not key and identity != _FULL:
-        message = (
-            f"{name} has no primary key: publishing it would break every UPDATE and "
-            "DELETE on it, so it was not published"
-        )
-        raise UsageError(message, hint=_choices(name))
-    if not key:
-        message = f"{name} has no primary key: its rows cannot be told from each other"
-        raise UsageError(message, hint=_choices(name))
+    """Check that a publication, if it exists, publishes what the settings say.
 
-
-def _choices(name: str) -> str:
-    return (
-        f"give it one: ALTER TABLE {name} ADD PRIMARY KEY (…); or name a unique index "
-        "on columns that are NOT NULL: "
-        f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX …; or leave it out of tables"
+    Raises:
+        UsageError: It publishes less: changes would be missing without a word. Or
+            more: updates of a table without a key would fail.
+    """
+    row = connection.execute(_PUBLICATION, [publication]).fetchone()
+    if row is None or (row[0] if inserts_only else row[1]):
+        return
+    wanted = "insert" if inserts_only else "insert, update, delete, truncate"
+    name = sql.Identifier(publication).as_string(connection)
+    message = (
+        f"publication {publication!r} does not publish inserts alone"
+        if inserts_only
+        else f"publication {publication!r} leaves out some kinds of changes"
+    )
+    other = "" if inserts_only else '; or, if it is meant so: publish = "inserts"'
+    raise UsageError(
+        message, hint=f"ALTER PUBLICATION {name} SET (publish = '{wanted}'){other}"
     )
 
 
 def publish(
-    connection: psycopg.Connection[Any], publication: str, wanted: Sequence[Table]
+    connection: psycopg.Connection[Any],
+    publication: str,
+    wanted: Sequence[Table],
+    *,
+    inserts_only: bool = False,
 ) -> None:
     """Create a publication of checked tables, or add them to the one that is there.
 
@@ -220,10 +241,11 @@ def publish(
     if row is None:
         statement = sql.SQL(
             "CREATE PUBLICATION {} FOR TABLE {} "
-            "WITH (publish_via_partition_root = true)"
+            "WITH ({}publish_via_partition_root = true)"
         ).format(
             sql.Identifier(publication),
             sql.SQL(", ").join(table.identifier for table in wanted),
+            sql.SQL("publish = 'insert', " if inserts_only else ""),
         )
         try:
             connection.execute(statement)

@@ -17,14 +17,14 @@ from dataclasses import replace
 import polars as pl
 
 from streamlab import failpoints
-from streamlab.connectors.postgres import preparing
+from streamlab.connectors.postgres import preparing, timelines
 from streamlab.connectors.postgres.decoding import (
     NO_PLACES,
     ChangeOrigins,
     Shaped,
 )
 from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.looking import Reading, look
+from streamlab.connectors.postgres.looking import Reading, look, members
 from streamlab.connectors.postgres.lsn import (
     ATTEMPT_BITS,
     IN_SNAPSHOT,
@@ -37,6 +37,8 @@ from streamlab.connectors.postgres.lsn import (
 )
 from streamlab.connectors.postgres.monitor import SlotMonitor
 from streamlab.connectors.postgres.overlap import Overlap
+from streamlab.connectors.postgres.seen import Seen
+from streamlab.connectors.postgres.shapes import RowShape
 from streamlab.connectors.postgres.snapshot import (
     Piece,
     Snapshot,
@@ -73,7 +75,9 @@ class PostgresReader(Reader):
         self._reading = reading
         self._listener = listener
         self._kept = KeptProgress.of(reading.slot)
+        self._seen = Seen.of(reading.slot)
         self._look = look(reading)
+        self._to_come: set[int] = set()
         self._position: Position | None = None
         self._state: SnapshotState | None = None
         self._lsn = 0
@@ -218,6 +222,7 @@ class PostgresReader(Reader):
         numbers = numbers_of(chosen)
         text = state_of(chosen)
         self._state = SnapshotState.from_text(text) if text else None
+        self._recall(chosen)
         self._position = chosen
         self._lsn = numbers[0]
         if chosen == NOT_BEGUN:
@@ -226,14 +231,80 @@ class PostgresReader(Reader):
             self._rows = numbers[2]
             self._doubtful = self._listener.repeats
             preparing.require_slot(self._reading, found.database, self._lsn)
-        elif found.new and self._state is None:
-            preparing.require_slot(self._reading, found.database, self._lsn)
-            self._state = SnapshotState(
-                tuple(map(str, found.new)), then=(numbers[0], numbers[1])
-            )
-            self._adding = True
         else:
-            self._open_stream((numbers[0], numbers[1]))
+            self._read_on((numbers[0], numbers[1]))
+
+    def _recall(self, chosen: Position) -> None:
+        """Compare the server with what was seen of it, up to where we read on."""
+        seen, there = self._seen, self._look.published
+        tables = [table.relation for table in self._look.tables]
+        numbers = numbers_of(chosen)
+        if chosen == NOT_BEGUN:
+            seen.begin_anew()
+            seen.note(tables, 0)
+        elif seen.is_new:
+            seen.know(one.oid for one in tables if not there or one.oid in there)
+        else:
+            if there:
+                seen.keep_only(there)
+            seen.return_to(numbers[0])
+        if isinstance(self._reading.shape, RowShape):
+            seen.forget_versions()
+        if self._state is not None:
+            names = set(self._state.tables)
+            seen.know(one.oid for one in tables if str(one) in names)
+            numbers = (max(numbers[0], self._state.last_cut), 0)
+        timelines.require_common(
+            self._reading.address, self._reading.slot, seen, numbers
+        )
+
+    def _read_on(self, place: tuple[int, int]) -> None:
+        """Read the stream, or first the rows of tables that are new."""
+        new = [
+            t for t in self._look.tables if t.relation.oid not in self._seen.versions
+        ]
+        if new and not self._reading.with_snapshot:
+            preparing.publish(self._reading, self._look)
+            self._seen.know(table.relation.oid for table in new)
+        elif new and self._state is None:
+            preparing.require_slot(self._reading, self._look.database, self._lsn)
+            self._state = SnapshotState(tuple(map(str, new)), then=place)
+            self._adding = True
+            return
+        self._open_stream(place)
+
+    def _adopt(self) -> None:
+        """Look again, as after a restart: tables were added to the publication."""
+        lsn, index, *_ = numbers_of(self._position or NOT_BEGUN)
+        found = look(self._reading)
+        self._drop()
+        self._stream = None
+        if self._monitor is not None:
+            self._monitor.close()
+        self._look, self._lsn = found, lsn
+        self._read_on((lsn, index))
+        self._to_come.clear()
+
+    def _is_to_come(self, oid: int) -> bool:
+        """Return whether a table is new, and will have a snapshot with its changes."""
+        if oid in self._seen.versions:
+            return False
+        if oid not in self._to_come:
+            # What is not published any more comes as long as the log has it.
+            if oid not in members(self._reading):
+                self._seen.know([oid])
+                return False
+            self._to_come.add(oid)
+        return True
+
+    @property
+    def _has_new_tables(self) -> bool:
+        if self._state is not None:  # one snapshot after the other
+            return False
+        there = {table.relation.oid for table in self._look.tables}
+        if self._monitor is not None:
+            there |= self._monitor.published
+        return bool(self._to_come or there - self._seen.versions.keys())
 
     def _add_tables(self, timeout_s: float) -> RawBatch | None:
         """Begin the snapshot of new tables, once it is stored that it has begun.
@@ -254,6 +325,10 @@ class PostgresReader(Reader):
             time.sleep(min(timeout_s, HELD_NAP_S))
             return None
         self._confirm_what_is_due(at_once=True)
+        names = set(state.tables)
+        self._seen.know(
+            table.relation.oid for table in self._look.tables if str(table) in names
+        )
         self._adding = False
         return None
 
@@ -347,34 +422,47 @@ class PostgresReader(Reader):
             reading.publication,
             self._look.database,
             position,
+            self._seen,
         )
         self._monitor = SlotMonitor(
-            reading.address, reading.slot, self._look.database, stream.seen
+            reading.address,
+            reading.slot,
+            self._look.database,
+            stream.seen,
+            reading.publication,
         )
         if self._state is not None and self._state.is_complete:
             self._overlap = Overlap(reading.address, self._look.tables, self._state)
 
     def _read_stream(self, max_rows: int, timeout_s: float) -> RawBatch | None:
+        if self._has_new_tables:
+            self._adopt()
         stream = self._stream
         if stream is None:
             return None
+        before = stream.position
         came = stream.read(max_rows, timeout_s)
         if came is None:
             return None
         if came.position[1]:
             failpoints.passing("in-transaction")
-        shaped = self._shaped(came)
+        shaped = self._shaped(came, before[0])
+        if came.position == before:  # a table was described, and no row of it came yet
+            return None
         if self._overlap is not None and came.position[0] >= self._overlap.until:
             self._overlap = self._state = None
         return self._moved(self._carrying(came.position), shaped, came.size_bytes)
 
-    def _shaped(self, came: Streamed) -> Shaped | None:
+    def _shaped(self, came: Streamed, before: int) -> Shaped | None:
         if came.batch is None:
             return None
         versions = self._look.versions
-        versions.described(came.batch.relations)
+        known = [r for r in came.batch.relations if not self._is_to_come(r.oid)]
+        self._seen.described(known, before, self._reading.accept)
         rows = []
         for changes in came.batch.changes:
+            if changes.relation.oid in self._to_come:
+                continue
             table = versions.of(changes.relation)
             decoded = table.rows(changes)
             if self._overlap is not None:

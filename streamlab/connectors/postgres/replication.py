@@ -34,6 +34,11 @@ MOST_QUEUED = 100_000  # messages
 FEEDBACK_S = 5.0
 """How often the server hears of us. It hangs up after ``wal_sender_timeout``."""
 
+SILENT_S = 60.0
+"""After that long without a word a connection is given up. A server that has nothing
+to say is asked for an answer each time it hears of us; a network that swallows what we
+send may never say so."""
+
 SOON_S = 0.2  # how often a confirmed position is passed on
 STORM = 20
 """Requests for a reply without a change in between: only a server that wants to shut
@@ -88,6 +93,7 @@ class Replication:
         self._requests = 0
         self._requests_since = 0.0
         self._told_at = 0.0
+        self._heard_at = time.monotonic()
         self._told = -1
         self._connection = connect_to_replicate(address, f"streamlab {slot}")
         try:
@@ -213,9 +219,20 @@ class Replication:
                 pgconn.consume_input()
             if not self._is_full:
                 drained = self._receive(pgconn)
+                self._require_word(socket in readable)
+            else:
+                self._heard_at = time.monotonic()  # it is us who do not listen
             if self._is_due():
                 self._tell()
         self._tell()
+
+    def _require_word(self, heard: bool) -> None:
+        now = time.monotonic()
+        if heard:
+            self._heard_at = now
+        elif now - self._heard_at > SILENT_S:
+            message = f"PostgreSQL has not said a word for {SILENT_S:g} s"
+            raise Unavailable(message)
 
     def _receive(self, pgconn: Any) -> bool:
         """Read until nothing is there or the queue is full; return which."""
@@ -280,7 +297,8 @@ class Replication:
         now_us = int((time.time() - POSTGRES_EPOCH_S) * 1e6)
         pgconn = self._connection.pgconn
         received = max(self._received, confirmed)
-        status = _STATUS.pack(b"r", received, confirmed, confirmed, now_us, 0)
+        ask = int(time.monotonic() - self._heard_at >= FEEDBACK_S)
+        status = _STATUS.pack(b"r", received, confirmed, confirmed, now_us, ask)
         pgconn.put_copy_data(status)
         pgconn.flush()
         self._told, self._told_at = confirmed, time.monotonic()

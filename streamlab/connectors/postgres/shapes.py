@@ -64,10 +64,15 @@ class FlatShape:
     def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
         """Return one event a row."""
         values = json_lines(self._json, rows)
+        return _events(rows, self._keys(table, rows), values)
+
+    def _keys(self, table: ChangeTable, rows: pl.DataFrame) -> list[bytes | None]:
+        if not table.key:  # only inserts of it are read
+            return [None] * rows.height
         keys: list[bytes | None] = [*json_lines(self._json, rows[list(table.key)])]
         for row in (rows[columns.OP] == "truncate").arg_true():
             keys[row] = None
-        return _events(rows, keys, values)
+        return keys
 
 
 class DebeziumShape:
@@ -87,7 +92,10 @@ class DebeziumShape:
             RowsRefused: Rows with a value that an envelope cannot say.
         """
         values = self._format.encode(rows)
-        return _events(rows, self._format.encode_keys(rows, table.key), values)
+        keys: list[bytes | None] = [None] * rows.height
+        if table.key:
+            keys = self._format.encode_keys(rows, table.key)
+        return _events(rows, keys, values)
 
 
 def _events(

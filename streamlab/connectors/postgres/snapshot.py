@@ -27,7 +27,7 @@ from streamlab.connectors.postgres.changes import copying, session
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.published import Table
-from streamlab.errors import SchemaError
+from streamlab.errors import Refused, SchemaError
 
 MOST_BYTES = 16 * 2**20  # of text in one piece
 REPORT_S = 10.0
@@ -232,6 +232,8 @@ class Snapshot:
         return rows, size
 
     def _open(self, table: Table) -> None:
+        if table.is_declared:
+            _require_unique(self._connection, table)
         cursor = self._connection.cursor()
         self._opened = cursor.copy(_statement(table, self._state.after))
         self._copy = self._opened.__enter__()
@@ -253,6 +255,24 @@ class Snapshot:
             f"{facts['snapshot_rows']:,.0f}",
             f"{facts['snapshot_rows_per_s']:,.0f}",
             f"{facts['snapshot_seconds_left']:,.0f}",
+        )
+
+
+def _require_unique(connection: psycopg.Connection[Any], table: Table) -> None:
+    """Check a key that no index ensures: a row beside its double would be left out."""
+    where = sql.SQL("WHERE ({})" if table.filter else "{}")
+    statement = sql.SQL(
+        "SELECT EXISTS (SELECT FROM {} {} GROUP BY {} HAVING count(*) > 1)"
+    ).format(
+        table.identifier,
+        where.format(sql.SQL(table.filter)),  # as the server itself has printed it
+        sql.SQL(", ").join(map(sql.Identifier, table.key)),
+    )
+    row = connection.execute(statement).fetchone()
+    if row is not None and row[0]:
+        message = f"the key that is declared for {table} is not unique"
+        raise Refused(
+            message, hint=f"{', '.join(table.key)} must tell its rows apart: see keys"
         )
 
 

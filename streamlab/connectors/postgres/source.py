@@ -18,6 +18,7 @@ from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.kept import KeptProgress
 from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.reader import PostgresReader
+from streamlab.connectors.postgres.seen import Seen
 from streamlab.connectors.postgres.shapes import (
     EVENT_COLUMNS,
     DebeziumShape,
@@ -57,7 +58,13 @@ class PostgresSource(Source):
         shape: ``rows`` are a table's columns, ``flat`` events with the row as JSON,
             ``debezium`` events in Debezium's envelope; by default rows for one table
             and flat events for several.
+        publish: ``all`` changes, or ``inserts`` only: for tables without a key.
+        keys: Columns that tell the rows of a table apart, by ``schema.table``: for
+            tables without a key that have the replica identity FULL, or of which only
+            inserts are published. They must be unique and not null.
         as_text: Columns to read as text, where their type cannot hold some values.
+        accept: Versions of tables to go on with though columns were removed or
+            retyped, as the error names them.
         failover: Whether standbys keep the slot, too, where the server can (17+).
         profile: Profile of the settings file that has the database.
         dsn: Connection string or a reference such as ``${env:DSN}``, instead of the
@@ -71,17 +78,25 @@ class PostgresSource(Source):
     slot: str = ""
     snapshot: Literal["initial", "never"] = "initial"
     shape: Literal["", "rows", "flat", "debezium"] = ""
+    publish: Literal["all", "inserts"] = "all"
+    keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     as_text: Sequence[str] = ()
+    accept: Sequence[str] = ()
     failover: bool = True
     profile: str = ""
     dsn: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """Check what needs no connection."""
-        for name in ("tables", "as_text"):
+        for name in ("tables", "as_text", "accept"):
             value = getattr(self, name)
             listed = (value,) if isinstance(value, str) else tuple(value)
             object.__setattr__(self, name, listed)
+        keys = {
+            table: (names,) if isinstance(names, str) else tuple(names)
+            for table, names in self.keys.items()
+        }
+        object.__setattr__(self, "keys", keys)
         if not self.tables and not self.publication:
             message = "a PostgreSQL source needs tables, or a publication"
             raise UsageError(message, hint='tables = ["public.orders"]')
@@ -145,6 +160,9 @@ class PostgresSource(Source):
             with_snapshot=self.snapshot == "initial",
             failover=self.failover,
             as_text=self.as_text,
+            keys=self.keys,
+            accept=self.accept,
+            inserts_only=self.publish == "inserts",
         )
 
     def _slot(self, pipeline: str) -> str:
@@ -236,7 +254,7 @@ class PostgresPositions:
             self._kept.write(one)
 
     def forget(self) -> None:
-        """Drop the slot, the publication that was made for the pipeline, and the file.
+        """Drop the slot, the publication that was made for the pipeline, and its files.
 
         Raises:
             Fenced: A worker reads from the slot.
@@ -246,7 +264,8 @@ class PostgresPositions:
             _drop_slot(connection, reading.slot)
             if reading.publication == self._own:
                 published.unpublish(connection, reading.publication)
-        self._kept.forget()
+        self._kept.file.forget()
+        Seen.of(reading.slot).file.forget()
 
 
 def _drop_slot(connection: psycopg.Connection[Any], name: str) -> None:

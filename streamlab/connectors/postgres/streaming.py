@@ -9,6 +9,7 @@ from psycopg import sql
 
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres import slot as slots
+from streamlab.connectors.postgres import timelines
 from streamlab.connectors.postgres.changes import pgoutput, session
 from streamlab.connectors.postgres.changes.pgoutput import (
     INDEX_STEP,
@@ -18,6 +19,7 @@ from streamlab.connectors.postgres.changes.pgoutput import (
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
 from streamlab.connectors.postgres.replication import Replication
+from streamlab.connectors.postgres.seen import Seen
 from streamlab.connectors.postgres.slot import Slot
 
 IDLE_MOVE_S = 10.0
@@ -52,6 +54,7 @@ class Stream:
         publication: str,
         database_name: str,
         position: tuple[int, int],
+        seen: Seen,
     ) -> None:
         """Begin behind what was read; nothing is connected yet.
 
@@ -61,12 +64,14 @@ class Stream:
             publication: Name of the publication.
             database_name: Name of the database, which the slot must belong to.
             position: LSN and index to read on from.
+            seen: What is known of the server.
         """
         self._address = address
         self._slot = slot
         self._publication = publication
         self._database = database_name
         self.position = position
+        self._seen = seen
         self._confirmed = position[0]
         self._target = 0
         self._replication: Replication | None = None
@@ -92,7 +97,7 @@ class Stream:
             return self._moved_on(replication)
         batch = self._decoder.feed(messages)
         before, self.position = self.position, self._behind(batch)
-        if not len(batch) and self.position == before:
+        if not len(batch) and not batch.relations and self.position == before:
             return None
         self._moved_at = time.monotonic()
         return Streamed(batch, self.position, size)
@@ -136,6 +141,7 @@ class Stream:
             found = slots.find(connection, self._slot)
         slot = slots.require_usable(found, self._slot, self._database)
         slots.require_behind(slot, self._confirmed)
+        timelines.require_common(self._address, self._slot, self._seen, self.position)
         self._target = max(self._target, slot.log_end)
         lsn, index = self.position
         self._decoder = Decoder(pgoutput.Position(lsn, index - 1))

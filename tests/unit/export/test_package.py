@@ -14,6 +14,7 @@ from streamlab.connectors.console import ConsoleSink
 from streamlab.connectors.kafka.sink import KafkaSink
 from streamlab.connectors.kafka.source import KafkaSource
 from streamlab.connectors.postgres.sink import PostgresSink
+from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.errors import ExportRefused, UsageError
 from streamlab.export.package import MAX_SAMPLE_BYTES
 from streamlab.export.replay import replay
@@ -261,3 +262,20 @@ def test_a_transform_that_depends_on_the_cut_is_refused(
         export.write(
             namespace["centred"], sample=sample, sink=ConsoleSink(), folder=tmp_path
         )
+
+
+def test_a_source_that_gives_rows_is_refused_with_what_runs_instead(
+    cells: Cells, sample: Sample, tmp_path: Path
+) -> None:
+    """A sample has events of a topic: it cannot stand for a database."""
+    with pytest.raises(ExportRefused, match="reads postgres table") as e:
+        export.write(
+            cells(DELAYED)["delayed"],
+            "late-flights",
+            sample=sample,
+            source=PostgresSource(tables=("shop.orders",)),
+            sink=ConsoleSink(),
+            folder=tmp_path,
+        )
+    assert "streamlab run" in e.value.hint
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamlab.connectors.postgres import lsn
-from streamlab.connectors.postgres.kept import KeptProgress
+from streamlab.connectors.postgres.kept import KeptFile, KeptProgress
 from streamlab.connectors.postgres.snapshot import Cut, SnapshotState
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.errors import UsageError
@@ -59,14 +59,14 @@ def test_the_state_of_a_snapshot_travels_as_text() -> None:
 
 def test_progress_is_kept_over_restarts(tmp_path: Path) -> None:
     """Replaced as a whole, never half."""
-    kept = KeptProgress(tmp_path / "slots" / "s.json")
+    kept = KeptProgress(KeptFile(tmp_path / "slots" / "s.json"))
     assert kept.read() is None
     place = TopicPartition("s", 0)
     for position in ((1, 0), (5, 2, "state")):
         progress = Progress("s/0", 3, {place: position}, {"s": "1/db"})
         kept.write(progress)
         assert kept.read() == progress
-    assert [path.name for path in kept.path.parent.iterdir()] == ["s.json"]
+    assert [path.name for path in kept.file.path.parent.iterdir()] == ["s.json"]
 
 
 @pytest.mark.parametrize(
