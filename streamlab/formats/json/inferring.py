@@ -19,18 +19,22 @@ NOTHING: pl.DataType = pl.Null()
 INTEGERS = (pl.Int64(), pl.Int128())
 INT64 = range(-(2**63), 2**63)
 
+ODD_PART = 0.01
+"""So many of the values may be of another type than the rest, and are left out."""
+
 
 def infer(values: Sequence[bytes | None]) -> Schema:
     """Return the schema that all values of a sample fit, with all fields optional.
 
     Integers are Int64, or Int128 where one does not fit; with fractions among them
     Float64. Texts stay String, also where they look like times. A column of which no
-    value was seen is String. Values that are no JSON object are left out: they would
-    be dead letters.
+    value was seen is String. Values that are no JSON object are left out, and so are
+    the odd ones, at most ``ODD_PART`` of all, that do not agree with the others on a
+    type: they would be dead letters.
 
     Raises:
         SchemaError: There is no JSON object.
-        ValuesDisagree: Two do not agree on a type.
+        ValuesDisagree: More of them do not agree on a type.
     """
     objects = {
         index: found
@@ -84,14 +88,49 @@ def _all_fields(objects: Mapping[int, dict[str, Any]]) -> dict[str, pl.DataType]
     """Return the type of each field of the objects of a sample.
 
     Raises:
-        ValuesDisagree: An object does not agree with those before it.
+        ValuesDisagree: Too many objects do not agree with the others.
+    """
+    most = int(len(objects) * ODD_PART)
+    try:
+        return _fields_of_most(objects, most)
+    except ValuesDisagree:
+        if not most:
+            raise
+        # The first one may be the odd one: then it comes last.
+        backwards = dict(reversed(objects.items()))
+        try:
+            found = _fields_of_most(backwards, most)
+        except ValuesDisagree:
+            found = {}
+        if not found:
+            raise
+        return found
+
+
+def _fields_of_most(
+    objects: Mapping[int, dict[str, Any]], most: int
+) -> dict[str, pl.DataType]:
+    """Return the type of each field, leaving out objects that disagree with earlier ones.
+
+    Args:
+        objects: Place → object.
+        most: So many may disagree.
+
+    Raises:
+        ValuesDisagree: More do; names the first.
     """
     seen: dict[str, pl.DataType] = {}
+    odd: list[ValuesDisagree] = []
     for index, found in objects.items():
+        with_it = dict(seen)
         try:
-            _add_fields(seen, found.items(), "")
+            _add_fields(with_it, found.items(), "")
         except SchemaError as error:
-            raise ValuesDisagree(error.message, index, hint=error.hint) from error
+            odd.append(ValuesDisagree(error.message, index, hint=error.hint))
+            if len(odd) > most:
+                raise odd[0] from error
+        else:
+            seen = with_it
     return seen
 
 

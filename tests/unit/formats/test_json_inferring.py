@@ -66,6 +66,21 @@ def test_disagreement_names_column_and_both_types(
         assert str(second.dtypes["a"]) in refused.value.message
 
 
+@pytest.mark.parametrize("place", [0, 50, 199])
+def test_a_few_odd_values_do_not_decide(place: int) -> None:
+    """One in a hundred may be of another type, wherever it stands; its fields go too."""
+    values = [b'{"a":1}'] * 200
+    values[place] = b'{"b":2,"a":"x"}'
+
+    assert inferred(*values) == {"a": pl.Int64()}
+
+
+def test_more_odd_values_are_a_question() -> None:
+    """Three of two hundred are no accident: the user has to say what is meant."""
+    with pytest.raises(SchemaError, match="column 'a'"):
+        inferred(*[b'{"a":1}'] * 197, *[b'{"a":"x"}'] * 3)
+
+
 def test_fields_are_in_the_order_of_their_first_sight() -> None:
     """New fields come after those that are known."""
     assert list(inferred(b'{"b":1,"a":2}', b'{"c":3,"a":4}')) == ["b", "a", "c"]
