@@ -110,7 +110,7 @@ def _all_fields(objects: Mapping[int, dict[str, Any]]) -> dict[str, pl.DataType]
 def _fields_of_most(
     objects: Mapping[int, dict[str, Any]], most: int
 ) -> dict[str, pl.DataType]:
-    """Return the type of each field, leaving out objects that disagree with earlier ones.
+    """Return the type of each field, less objects that disagree with earlier ones.
 
     Args:
         objects: Place → object.

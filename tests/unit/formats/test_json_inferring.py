@@ -68,7 +68,7 @@ def test_disagreement_names_column_and_both_types(
 
 @pytest.mark.parametrize("place", [0, 50, 199])
 def test_a_few_odd_values_do_not_decide(place: int) -> None:
-    """One in a hundred may be of another type, wherever it stands; its fields go too."""
+    """One in a hundred may be of another type, wherever it stands."""
     values = [b'{"a":1}'] * 200
     values[place] = b'{"b":2,"a":"x"}'
 
