@@ -97,7 +97,7 @@ def _all_fields(objects: Mapping[int, dict[str, Any]]) -> dict[str, pl.DataType]
         if not most:
             raise
         # The first one may be the odd one: then it comes last.
-        backwards = dict(reversed(objects.items()))
+        backwards = {index: objects[index] for index in reversed(list(objects))}
         try:
             found = _fields_of_most(backwards, most)
         except ValuesDisagree:
