@@ -35,6 +35,19 @@ class KeptProgress:
             return None
         return Progress.from_json(json.loads(self.path.read_text(encoding="utf-8")))
 
+    def sync(self) -> None:
+        """Make what was written last outlive a machine that fails.
+
+        Raises:
+            Unavailable: It cannot be done now.
+        """
+        try:
+            for path in (self.path, self.path.parent):
+                _sync(path)
+        except OSError as error:
+            message = f"the position in {self.path} cannot be kept: {error.strerror}"
+            raise Unavailable(message) from error
+
     def write(self, progress: Progress, *, durable: bool = True) -> None:
         """Replace what is kept, as a whole.
 
@@ -56,15 +69,15 @@ class KeptProgress:
                     os.fsync(file.fileno())
             staged.replace(self.path)
             if durable:
-                _sync_folder(self.path.parent)
+                _sync(self.path.parent)
         except OSError as error:
             message = f"the position in {self.path} cannot be written: {error.strerror}"
             raise Unavailable(message) from error
 
 
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
