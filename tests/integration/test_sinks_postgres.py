@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from streamlab.connectors.postgres import progress
+from streamlab.connectors.postgres.columns import ROWS_AT_ONCE
 from streamlab.connectors.postgres.sink import MOST_REFUSED, PostgresSink
 from streamlab.errors import (
     Refused,
@@ -314,6 +315,33 @@ def test_upsert_keeps_the_last_row_of_each_key(
     assert database.rows() == [(1, "c"), (2, "b")]
     opened.write(pl.DataFrame({"id": [2, 3], "v": ["d", None]}))
     assert database.rows() == [(1, "c"), (2, "d"), (3, None)]
+
+
+def test_rows_of_a_snapshot_are_copied_unless_a_key_is_there(
+    database: Database, epochs: Callable[..., Epochs]
+) -> None:
+    """Of a key that comes twice, or that the table has already, the last row stays."""
+
+    def rows(ids: list[int], values: list[str]) -> pl.DataFrame:
+        return pl.DataFrame({"id": ids, "v": values, "_op": ["snapshot"] * len(ids)})
+
+    frame = rows([2, 1], ["a", "b"])
+    opened = epochs(frame, mode="changes", key=("id",))
+    assert opened.write(frame) == 2
+    opened.write(rows([3, 3], ["c", "d"]))
+    opened.write(rows([1, 4], ["e", "f"]))
+    assert database.rows() == [(1, "e"), (2, "a"), (3, "d"), (4, "f")]
+
+
+def test_more_rows_than_are_made_at_once_arrive_whole(
+    database: Database, epochs: Callable[..., Epochs]
+) -> None:
+    """A COPY is written in parts, and none is left out."""
+    frame = pl.DataFrame({"id": range(ROWS_AT_ONCE * 2 + 1)})
+    epochs(frame).write(frame)
+    assert database.run("SELECT count(*), max(id) FROM T") == [
+        (frame.height, frame.height - 1)
+    ]
 
 
 def test_upsert_by_version_keeps_the_newest_row(

@@ -343,7 +343,8 @@ class MessageWriter(Writer):
             if self._outbox.gave_up or not isinstance(error, Unavailable):
                 self._frame = None
             raise
-        self._frame = None
+        # Not kept until the next epoch is encoded: that would be two in memory.
+        self._frame, self._records = None, []
         return batch.frame.height
 
     def close(self) -> None:

@@ -185,7 +185,8 @@ class RoutedWriter(Writer):
             if self._outbox.gave_up or isinstance(error, RowsRefused):
                 self._frame = None
             raise error from None
-        self._frame = None
+        # Not kept until the next epoch is encoded: that would be two in memory.
+        self._frame, self._sent = None, []
         return batch.frame.height
 
     def close(self) -> None:

@@ -39,6 +39,19 @@ class KeptFile:
         """Remove it: the next run is a first one."""
         self.path.unlink(missing_ok=True)
 
+    def sync(self) -> None:
+        """Make what was written last outlive a machine that fails.
+
+        Raises:
+            Unavailable: It cannot be done now.
+        """
+        try:
+            for path in (self.path, self.path.parent):
+                _sync(path)
+        except OSError as error:
+            message = f"{self.path} cannot be kept: {error.strerror}"
+            raise Unavailable(message) from error
+
     def write(self, content: Any, *, durable: bool = True) -> None:
         """Replace what is kept, as a whole.
 
@@ -60,7 +73,7 @@ class KeptFile:
                     os.fsync(file.fileno())
             staged.replace(self.path)
             if durable:
-                _sync_folder(self.path.parent)
+                _sync(self.path.parent)
         except OSError as error:
             message = f"{self.path} cannot be written: {error.strerror}"
             raise Unavailable(message) from error
@@ -87,9 +100,9 @@ class KeptProgress:
         self.file.write(progress.to_json(), durable=durable)
 
 
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY)
+def _sync(path: Path) -> None:
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)

@@ -12,6 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import polars as pl
@@ -92,6 +93,8 @@ class PostgresReader(Reader):
         self._unconfirmed: Progress | None = None
         self._confirmed_at = 0.0
         self._keeping = threading.Lock()  # acknowledged in one thread, due in another
+        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keeping")
+        self._confirming: Future[None] | None = None
         self._held = self._closed = False
 
     def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
@@ -128,30 +131,44 @@ class PostgresReader(Reader):
         """
         with self._keeping:
             for one in progress:
-                due = time.monotonic() - self._confirmed_at >= CONFIRM_S
-                self._kept.write(one, durable=due)
+                self._kept.write(one, durable=False)
                 self._acknowledged = one.positions[self._reading.partition]
                 self._unconfirmed = one
                 failpoints.passing("before-feedback")
-                if due:
-                    self._confirm(one)
 
     def _confirm_what_is_due(self, *, at_once: bool = False) -> None:
-        """Make the last position durable, and tell the server, if it is time."""
-        if self._unconfirmed is None:
-            return
-        if at_once or time.monotonic() - self._confirmed_at >= CONFIRM_S:
-            with self._keeping:
-                if (left := self._unconfirmed) is not None:
-                    self._kept.write(left)
-                    self._confirm(left)
+        """Have the last position made durable, and tell the server, if it is time.
 
-    def _confirm(self, progress: Progress) -> None:
-        numbers = numbers_of(progress.positions[self._reading.partition])
+        In a thread of its own: no change waits for the disk.
+
+        Raises:
+            Unavailable: The last time it could not be kept.
+        """
+        if self._confirming is not None and (at_once or self._confirming.done()):
+            done, self._confirming = self._confirming, None
+            done.result()
+        if self._unconfirmed is None or self._confirming is not None:
+            return
+        if at_once:
+            self._confirm()
+        elif time.monotonic() - self._confirmed_at >= CONFIRM_S:
+            self._confirming = self._keeper.submit(self._confirm)
+
+    def _confirm(self) -> None:
+        """Make the last position durable, then tell the server of it."""
+        with self._keeping:
+            left = self._unconfirmed
+        if left is None:
+            return
+        # What another epoch writes in the meantime is a later position.
+        self._kept.file.sync()
+        numbers = numbers_of(left.positions[self._reading.partition])
         if self._stream is not None and numbers[1] != IN_SNAPSHOT:
             self._stream.confirm(numbers[0])
-        self._unconfirmed = None
         self._confirmed_at = time.monotonic()
+        with self._keeping:
+            if self._unconfirmed is left:
+                self._unconfirmed = None
 
     def hold(self, *, held: bool) -> None:
         """Stop or go on delivering; the server hears of us all the same."""
@@ -166,6 +183,7 @@ class PostgresReader(Reader):
         self._closed = True
         with contextlib.suppress(Unavailable):  # what is not kept comes again
             self._confirm_what_is_due(at_once=True)
+        self._keeper.shutdown()
         self._drop()
         if self._monitor is not None:
             self._monitor.close()
