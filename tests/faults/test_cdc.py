@@ -13,30 +13,33 @@ import pytest
 from streamlab.connectors.memory import MemorySink, MemoryTarget, Wait
 from streamlab.engines.local import Worker
 from streamlab.stack import Stack
+from tests.cut_kafka import cut_kafka
 from tests.faults.shop_oracle import Change, Findings, compared, converged, judged
 from tests.faults.test_outages import wait_for
 from tests.faults.torture_cdc import Torture
 from tests.integration.test_postgres_source import Shop, replayed, there
 
 SEED = 20_26
-KILLS = 12
+KILLS = 18
 
 
 @pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_change_arrives_once_and_in_order_through_kills(
-    postgres_dsn: str, kafka_address: str, tmp_path: Path
+    postgres_dsn: str, temporary_home: Path, tmp_path: Path
 ) -> None:
     """Random transactions, three sinks, and workers that are killed at every step."""
-    torture = Torture(postgres_dsn, kafka_address, tmp_path, SEED)
-    report = torture.run(KILLS)
+    with cut_kafka(temporary_home / "kafka") as kafka:
+        torture = Torture(postgres_dsn, kafka.address, tmp_path, SEED, kafka.proxy)
+        report = torture.run(KILLS)
     assert (report["lost"], report["doubled"], report["out_of_order"]) == (0, 0, 0), (
         report["notes"]
     )
     assert report["equal"], report["notes"]
     assert report["kills"] >= KILLS
     assert report["snapshots_resumed"] > 0
+    assert report["cuts_of_kafka"] > 0
     assert report["compared_with_the_server"] > 0
 
 

@@ -32,6 +32,7 @@ from streamlab import stack
 from streamlab.connectors.parquet.sink import scan
 from streamlab.connectors.postgres.lsn import lsn_number
 from streamlab.failpoints import PLACES
+from tests.cut_kafka import CutKafka, cut_kafka
 from tests.faults.conftest import messages_of
 from tests.faults.shop_oracle import (
     Change,
@@ -41,9 +42,12 @@ from tests.faults.shop_oracle import (
     judged,
     truth,
 )
+from tests.integration.cutting_proxy import Proxy
 
 SMALL_EPOCHS = "max_rows = 400"
 LARGE = 3_000  # rows of a large transaction
+MOST_ADDED = 20  # columns
+CUT_POSTGRES, CUT_KAFKA = 0.05, 0.03  # each tenth of a second
 LIFE_S = (5.0, 12.0)  # of a worker that no failpoint gets
 SNAPSHOT_PLACES = (
     "after-slot",
@@ -67,6 +71,7 @@ class Shop:
     seed: int
     name: str = field(default_factory=lambda: f"tor_{uuid.uuid4().hex[:6]}")
     transactions: int = 0
+    added: int = 0
     may_truncate: bool = False
 
     @property
@@ -143,6 +148,10 @@ class Shop:
             connection.execute(f"truncate {self.items}")
         elif kind < 0.014 and self.may_truncate:
             connection.execute(f"truncate {self.orders}, {self.items}")
+        elif kind < 0.017 and self.added < MOST_ADDED:
+            # Of rows a pipeline's file would fix the columns: events take them all.
+            connection.execute(f"alter table {self.items} add e{self.added} int")
+            self.added += 1
         for _ in range(rng.randrange(1, 9)):
             if rng.random() < 0.1:
                 connection.execute("savepoint s")
@@ -251,9 +260,12 @@ class Torture:
     kafka: str
     folder: Path
     seed: int
+    proxy: Proxy | None = None
     rows: int = 8_000
     kills: int = 0
+    luck: random.Random = field(default_factory=lambda: random.Random(1))
     cuts: int = 0
+    kafka_cuts: int = 0
     rounds: int = 0
     repeated: int = 0
     compared: int = 0
@@ -281,9 +293,11 @@ class Torture:
         return {
             "seed": self.seed,
             "kills": self.kills,
-            "cuts": self.cuts,
+            "cuts": self.cuts + self.kafka_cuts,
+            "cuts_of_kafka": self.kafka_cuts,
             "transactions": shop.transactions,
             "changes": changes,
+            "columns_added": shop.added,
             "lost": findings.lost,
             "doubled": findings.doubled,
             "out_of_order": findings.out_of_order,
@@ -298,9 +312,10 @@ class Torture:
         }
 
     def _pipelines(self, shop: Shop) -> dict[str, Run]:
+        kafka = f"127.0.0.1:{self.proxy.port}" if self.proxy else self.kafka
         settings = (
             f'default_profile = "here"\n[profiles.here.kafka]\n'
-            f'"bootstrap.servers" = "{self.kafka}"\n'
+            f'"bootstrap.servers" = "{kafka}"\n'
             f'[profiles.here.postgres]\ndsn = "{self.dsn}"\n'
         )
         one = f'tables = ["public.{shop.orders}"]'
@@ -342,23 +357,30 @@ class Torture:
                 places = (*PLACES, *STREAM_PLACES) if streaming else SNAPSHOT_PLACES
                 chosen[name] = rng.choice(places)
                 run.start(failpoint=f"{chosen[name]}=kill@{rng.randrange(1, 8)}")
-            self._wait(shop, runs, rng)
+            self._wait(shop, runs)
             for name, run in runs.items():
                 died = run.process is not None and run.process.poll() is not None
                 self.places[chosen[name] if died else "at random"] += 1
                 self.kills += run.kill()
                 self._require_no_error(run)
 
-    def _wait(self, shop: Shop, runs: dict[str, Run], rng: random.Random) -> None:
-        deadline = time.monotonic() + rng.uniform(*LIFE_S)
+    def _wait(self, shop: Shop, runs: dict[str, Run]) -> None:
+        """Cut connections now and then, until all are dead or had their time.
+
+        By luck of its own: how long it takes must not choose where the next ones die.
+        """
+        luck = self.luck
+        deadline = time.monotonic() + luck.uniform(*LIFE_S)
         while time.monotonic() < deadline:
             if all(
                 run.process and run.process.poll() is not None for run in runs.values()
             ):
                 return
             time.sleep(0.1)
-            if rng.random() < 0.05:
+            if luck.random() < CUT_POSTGRES:
                 self.cuts += self._cut(shop)
+            if self.proxy is not None and luck.random() < CUT_KAFKA:
+                self.kafka_cuts += self.proxy.cut_all()
 
     def _cut(self, shop: Shop) -> int:
         """Cut connections of workers, of whatever kind they are."""
@@ -447,12 +469,15 @@ def topic_changes(address: str, topic: str, key: tuple[str, ...]) -> list[Change
 
 
 @contextlib.contextmanager
-def servers() -> Iterator[tuple[str, str]]:
+def servers() -> Iterator[tuple[str, CutKafka]]:
     """Run servers for the long one."""
     with tempfile.TemporaryDirectory(prefix="streamlab-torture-") as home:
         Path(home).chmod(0o755)
-        with stack.up(Path(home)) as running:
-            yield running.postgres, running.kafka
+        with (
+            stack.up(Path(home), servers=("postgres",)) as running,
+            cut_kafka(Path(home, "kafka")) as kafka,
+        ):
+            yield running.postgres, kafka
 
 
 def main() -> None:
@@ -463,7 +488,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"seed {arguments.seed}", flush=True)
     with servers() as (dsn, kafka), tempfile.TemporaryDirectory() as folder:
-        torture = Torture(dsn, kafka, Path(folder), arguments.seed)
+        torture = Torture(dsn, kafka.address, Path(folder), arguments.seed, kafka.proxy)
         report = torture.run(arguments.kills)
     print(json.dumps(report, indent=2))
     place = Path(".streamlab/faults/cdc.json")

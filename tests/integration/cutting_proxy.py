@@ -1,4 +1,4 @@
-"""A TCP proxy in front of PostgreSQL that breaks a connection at a chosen moment."""
+"""TCP proxies in front of a server, which break connections at chosen moments."""
 
 from __future__ import annotations
 
@@ -16,22 +16,26 @@ _LATE_S = 0.2
 _REPLICATES = b"START_REPLICATION"
 
 
-class CuttingProxy:
-    """Forwards to a server until it sees the bytes that it was told to cut at."""
+class Proxy:
+    """Forwards to a server, until connections are to be cut."""
 
-    def __init__(self, dsn: str) -> None:
-        """Listen on a free loopback port."""
-        options = psycopg.conninfo.conninfo_to_dict(dsn)
-        self._server = (str(options["host"]), int(options["port"] or 5432))
+    def __init__(self, server: tuple[str, int]) -> None:
+        """Listen on a free loopback port; the server need not be there yet."""
+        self._server = server
         self._listener = socket.create_server(("127.0.0.1", 0))
-        port = self._listener.getsockname()[1]
-        self.dsn = psycopg.conninfo.make_conninfo(
-            dsn, host="127.0.0.1", port=port, sslmode="disable"
-        )
+        self.port = int(self._listener.getsockname()[1])
         self._cut: tuple[bytes, bool] | None = None
+        self._open: set[socket.socket] = set()
         self._replicating: set[socket.socket] = set()
         self._swallowed: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_all(self) -> int:
+        """Break every open connection; return how many there were."""
+        ends = list(self._open)
+        for end in ends:
+            _break(end)
+        return len(ends)
 
     def cut_at(self, marker: bytes, *, forward: bool) -> None:
         """Break the connection when the client sends the bytes.
@@ -72,7 +76,12 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._server)
+                try:
+                    server = socket.create_connection(self._server)
+                except OSError:
+                    client.close()
+                    continue
+                self._open.add(client)
                 for target, ends in (
                     (self._requests, (client, server)),
                     (self._replies, (server, client)),
@@ -97,12 +106,25 @@ class CuttingProxy:
                     server.shutdown(socket.SHUT_WR)
                     return
                 server.sendall(data)
+        self._open.discard(client)
 
     def _replies(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(_CHUNK):
                 if client not in self._swallowed:
                     client.sendall(data)
+
+
+class CuttingProxy(Proxy):
+    """A proxy in front of PostgreSQL."""
+
+    def __init__(self, dsn: str) -> None:
+        """Listen; ``dsn`` of the proxy leads through it."""
+        options = psycopg.conninfo.conninfo_to_dict(dsn)
+        super().__init__((str(options["host"]), int(options["port"] or 5432)))
+        self.dsn = psycopg.conninfo.make_conninfo(
+            dsn, host="127.0.0.1", port=self.port, sslmode="disable"
+        )
 
 
 def _break(end: socket.socket) -> None:

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -15,7 +16,7 @@ from streamlab.connectors.postgres import monitor
 from streamlab.connectors.postgres.looking import look
 from streamlab.connectors.postgres.seen import Seen
 from streamlab.engines.local import Worker
-from streamlab.errors import Refused, UsageError
+from streamlab.errors import Refused, Unavailable, UsageError
 from streamlab.pipelines import Pace, Pipeline
 from tests.integration.test_postgres_slots import wait_for
 from tests.integration.test_postgres_source import Shop, shop
@@ -193,3 +194,28 @@ def test_what_was_described_behind_the_position_comes_again(shop: Shop) -> None:
     assert isinstance(position, tuple)
     Seen.of(shop.slot).note([table.relation], int(position[0]))
     assert shop.catch_up(target, shape="flat").height == 12
+
+
+def test_what_came_while_the_server_could_not_be_asked_comes_again(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that could not be decoded for want of a connection is not behind us."""
+    target = MemoryTarget()
+    shop.catch_up(target, shape="flat")
+    shop.run(
+        "insert into {t} values (11, 'x', 1)",
+        "alter table {t} add column extra int",
+        "insert into {t} values (12, 'x', 1, 5)",
+    )
+    described, failures = Seen.described, [1, 1]
+
+    def fail_at_first(self: Seen, *arguments: Any) -> None:
+        described(self, *arguments)
+        if failures:
+            failures.pop()
+            message = "not now"
+            raise Unavailable(message)
+
+    monkeypatch.setattr(Seen, "described", fail_at_first)
+    rows = shop.catch_up(target, shape="flat")
+    assert [json.loads(value)["id"] for value in rows["value"][10:]] == [11, 12]

@@ -464,7 +464,11 @@ class PostgresReader(Reader):
             return None
         if came.position[1]:
             failpoints.passing("in-transaction")
-        shaped = self._shaped(came, before[0])
+        try:
+            shaped = self._shaped(came, before[0])
+        except Unavailable:
+            stream.position = before  # what came is not behind us: it is sent again
+            raise
         if came.position == before:  # a table was described, and no row of it came yet
             return None
         if self._overlap is not None and came.position[0] >= self._overlap.until:

@@ -144,6 +144,7 @@ class Stream:
         timelines.require_common(self._address, self._slot, self._seen, self.position)
         self._target = max(self._target, slot.log_end)
         lsn, index = self.position
+        self._seen.return_to(lsn)
         self._decoder = Decoder(pgoutput.Position(lsn, index - 1))
         self._replication = Replication(
             database.with_settings(self._address, session.startup_options()),
