@@ -380,7 +380,8 @@ def test_a_large_transaction_goes_through_in_pieces(shop: Shop) -> None:
         epochs.append(batch.frame.height)
         counted.append(batch.frame["_lsn"].unique())
     assert sum(epochs) == rows
-    assert max(epochs) < rows / 2
+    # An epoch is cut by its bytes; one read may go beyond.
+    assert max(epochs) * size < 1.25 * pipeline.pace.max_bytes < 0.75 * rows * size
     assert counted.n_unique() == 1
     assert (peak - before) / 2**20 < 600
 

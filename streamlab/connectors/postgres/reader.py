@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import polars as pl
 
 from streamlab import failpoints
-from streamlab.connectors.postgres import preparing, timelines
+from streamlab.connectors.postgres import preparing
+from streamlab.connectors.postgres.confirming import Confirming
 from streamlab.connectors.postgres.decoding import (
     NO_PLACES,
     ChangeOrigins,
     Shaped,
 )
 from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.looking import Reading, look, members
+from streamlab.connectors.postgres.looking import Reading, look
 from streamlab.connectors.postgres.lsn import (
     ATTEMPT_BITS,
     IN_SNAPSHOT,
@@ -37,9 +36,10 @@ from streamlab.connectors.postgres.lsn import (
     state_of,
 )
 from streamlab.connectors.postgres.monitor import SlotMonitor
+from streamlab.connectors.postgres.newcomers import Newcomers
 from streamlab.connectors.postgres.overlap import Overlap
+from streamlab.connectors.postgres.recalling import recall
 from streamlab.connectors.postgres.seen import Seen
-from streamlab.connectors.postgres.shapes import RowShape
 from streamlab.connectors.postgres.snapshot import (
     Piece,
     Snapshot,
@@ -55,9 +55,6 @@ from streamlab.sources import Assignment, Listener, RawBatch, Reader
 from streamlab.values import FrameValues
 
 HELD_NAP_S = 0.05
-CONFIRM_S = 1.0
-"""How often the server hears of a position, and the disk makes it last."""
-
 AGAIN_S = 1.0  # before a broken connection is made again
 
 logger = logging.getLogger(__name__)
@@ -78,7 +75,7 @@ class PostgresReader(Reader):
         self._kept = KeptProgress.of(reading.slot)
         self._seen = Seen.of(reading.slot)
         self._look = look(reading)
-        self._to_come: set[int] = set()
+        self._newcomers = Newcomers(reading, self._seen)
         self._position: Position | None = None
         self._state: SnapshotState | None = None
         self._lsn = 0
@@ -89,12 +86,7 @@ class PostgresReader(Reader):
         self._monitor: SlotMonitor | None = None
         self._adding = False
         self._doubtful = False
-        self._acknowledged: Position | None = None
-        self._unconfirmed: Progress | None = None
-        self._confirmed_at = 0.0
-        self._keeping = threading.Lock()  # acknowledged in one thread, due in another
-        self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keeping")
-        self._confirming: Future[None] | None = None
+        self._confirming = Confirming(self._kept, reading.partition, self._confirm)
         self._held = self._closed = False
 
     def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
@@ -105,7 +97,7 @@ class PostgresReader(Reader):
         if self._position is None:
             self._begin()
             return None
-        self._confirm_what_is_due()
+        self._confirming.due()
         if self._held:
             time.sleep(min(timeout_s, HELD_NAP_S))
             return None
@@ -124,51 +116,14 @@ class PostgresReader(Reader):
             raise
 
     def acknowledge(self, progress: Sequence[Progress]) -> None:
-        """Keep the position, and let the server forget what is before it.
+        """Keep the position, and let the server forget what is before it."""
+        self._confirming.acknowledge(progress)
 
-        The server only hears of what a failing machine would not lose: once a second.
-        What a sink repeats after such a failure is what it took in that second.
-        """
-        with self._keeping:
-            for one in progress:
-                self._kept.write(one, durable=False)
-                self._acknowledged = one.positions[self._reading.partition]
-                self._unconfirmed = one
-                failpoints.passing("before-feedback")
-
-    def _confirm_what_is_due(self, *, at_once: bool = False) -> None:
-        """Have the last position made durable, and tell the server, if it is time.
-
-        In a thread of its own: no change waits for the disk.
-
-        Raises:
-            Unavailable: The last time it could not be kept.
-        """
-        if self._confirming is not None and (at_once or self._confirming.done()):
-            done, self._confirming = self._confirming, None
-            done.result()
-        if self._unconfirmed is None or self._confirming is not None:
-            return
-        if at_once:
-            self._confirm()
-        elif time.monotonic() - self._confirmed_at >= CONFIRM_S:
-            self._confirming = self._keeper.submit(self._confirm)
-
-    def _confirm(self) -> None:
-        """Make the last position durable, then tell the server of it."""
-        with self._keeping:
-            left = self._unconfirmed
-        if left is None:
-            return
-        # What another epoch writes in the meantime is a later position.
-        self._kept.file.sync()
-        numbers = numbers_of(left.positions[self._reading.partition])
+    def _confirm(self, position: Position) -> None:
+        """Tell the server that it may forget what is before a position."""
+        numbers = numbers_of(position)
         if self._stream is not None and numbers[1] != IN_SNAPSHOT:
             self._stream.confirm(numbers[0])
-        self._confirmed_at = time.monotonic()
-        with self._keeping:
-            if self._unconfirmed is left:
-                self._unconfirmed = None
 
     def hold(self, *, held: bool) -> None:
         """Stop or go on delivering; the server hears of us all the same."""
@@ -182,8 +137,8 @@ class PostgresReader(Reader):
             self._listener.revoked((self._reading.partition,))
         self._closed = True
         with contextlib.suppress(Unavailable):  # what is not kept comes again
-            self._confirm_what_is_due(at_once=True)
-        self._keeper.shutdown()
+            self._confirming.due(at_once=True)
+        self._confirming.close()
         self._drop()
         if self._monitor is not None:
             self._monitor.close()
@@ -240,7 +195,7 @@ class PostgresReader(Reader):
         numbers = numbers_of(chosen)
         text = state_of(chosen)
         self._state = SnapshotState.from_text(text) if text else None
-        self._recall(chosen)
+        recall(self._reading, self._look, self._seen, self._state, chosen)
         self._position = chosen
         self._lsn = numbers[0]
         if chosen == NOT_BEGUN:
@@ -251,30 +206,6 @@ class PostgresReader(Reader):
             preparing.require_slot(self._reading, found.database, self._lsn)
         else:
             self._read_on((numbers[0], numbers[1]))
-
-    def _recall(self, chosen: Position) -> None:
-        """Compare the server with what was seen of it, up to where we read on."""
-        seen, there = self._seen, self._look.published
-        tables = [table.relation for table in self._look.tables]
-        numbers = numbers_of(chosen)
-        if chosen == NOT_BEGUN:
-            seen.begin_anew()
-            seen.note(tables, 0)
-        elif seen.is_new:
-            seen.know(one.oid for one in tables if not there or one.oid in there)
-        else:
-            if there:
-                seen.keep_only(there)
-            seen.return_to(numbers[0])
-        if isinstance(self._reading.shape, RowShape):
-            seen.forget_versions()
-        if self._state is not None:
-            names = set(self._state.tables)
-            seen.know(one.oid for one in tables if str(one) in names)
-            numbers = (max(numbers[0], self._state.last_cut), 0)
-        timelines.require_common(
-            self._reading.address, self._reading.slot, seen, numbers
-        )
 
     def _read_on(self, place: tuple[int, int]) -> None:
         """Read the stream, or first the rows of tables that are new."""
@@ -301,19 +232,7 @@ class PostgresReader(Reader):
             self._monitor.close()
         self._look, self._lsn = found, lsn
         self._read_on((lsn, index))
-        self._to_come.clear()
-
-    def _is_to_come(self, oid: int) -> bool:
-        """Return whether a table is new, and will have a snapshot with its changes."""
-        if oid in self._seen.versions:
-            return False
-        if oid not in self._to_come:
-            # What is not published any more comes as long as the log has it.
-            if oid not in members(self._reading):
-                self._seen.know([oid])
-                return False
-            self._to_come.add(oid)
-        return True
+        self._newcomers.forget()
 
     @property
     def _has_new_tables(self) -> bool:
@@ -322,7 +241,7 @@ class PostgresReader(Reader):
         there = {table.relation.oid for table in self._look.tables}
         if self._monitor is not None:
             there |= self._monitor.published
-        return bool(self._to_come or there - self._seen.versions.keys())
+        return self._newcomers.any_of(there)
 
     def _add_tables(self, timeout_s: float) -> RawBatch | None:
         """Begin the snapshot of new tables, once it is stored that it has begun.
@@ -339,10 +258,10 @@ class PostgresReader(Reader):
             logger.info("adding %s", ", ".join(state.tables))
             place = (self._lsn, IN_SNAPSHOT, self._rows, state.to_text())
             return self._moved(place)
-        if self._acknowledged != self._position:
+        if self._confirming.acknowledged != self._position:
             time.sleep(min(timeout_s, HELD_NAP_S))
             return None
-        self._confirm_what_is_due(at_once=True)
+        self._confirming.due(at_once=True)
         names = set(state.tables)
         self._seen.know(
             table.relation.oid for table in self._look.tables if str(table) in names
@@ -479,11 +398,11 @@ class PostgresReader(Reader):
         if came.batch is None:
             return None
         versions = self._look.versions
-        known = [r for r in came.batch.relations if not self._is_to_come(r.oid)]
+        known = [r for r in came.batch.relations if not self._newcomers.is_new(r.oid)]
         self._seen.described(known, before, self._reading.accept)
         rows = []
         for changes in came.batch.changes:
-            if changes.relation.oid in self._to_come:
+            if self._newcomers.waits(changes.relation.oid):
                 continue
             table = versions.of(changes.relation)
             decoded = table.rows(changes)
