@@ -323,7 +323,10 @@ def test_rows_of_a_snapshot_are_copied_unless_a_key_is_there(
     """Of a key that comes twice, or that the table has already, the last row stays."""
 
     def rows(ids: list[int], values: list[str]) -> pl.DataFrame:
-        return pl.DataFrame({"id": ids, "v": values, "_op": ["snapshot"] * len(ids)})
+        return pl.DataFrame({"id": ids, "v": values}).with_columns(
+            pl.lit("snapshot").alias("_op"),
+            pl.lit([], pl.List(pl.String)).alias("_unavailable"),
+        )
 
     frame = rows([2, 1], ["a", "b"])
     opened = epochs(frame, mode="changes", key=("id",))
