@@ -140,11 +140,14 @@ def _templates() -> list[str]:
     """Return where nbconvert's own templates are.
 
     It looks in ``share/jupyter`` of the environment; in one that has its packages from
-    another, they are in that other one.
+    another, by links or by its path, they are in that other one.
     """
+    import nbconvert
+
+    packages = Path(nbconvert.__file__).resolve().parents[1]
     wanted = f"nbconvert/templates/{TEMPLATE}/conf.json"
     return [
-        str(Path(str(file.locate())).resolve().parents[1])
+        str((packages / file.as_posix()).resolve().parents[1])
         for file in distribution("nbconvert").files or ()
         if file.as_posix().endswith(wanted)
     ]

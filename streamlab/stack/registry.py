@@ -26,6 +26,7 @@ _JAVA_OPTIONS = (
     "-XX:-UsePerfData",
     "-Djava.awt.headless=true",
     f"-Dquarkus.http.host={LOOPBACK}",
+    f"-Dquarkus.management.host={LOOPBACK}",  # else it listens everywhere
     "-Dquarkus.http.access-log.enabled=false",
     "-Dapicurio.storage.kind=sql",
 )
@@ -40,7 +41,7 @@ class SchemaRegistry(Server):
     """A registry for one machine: plain HTTP on loopback, its schemas in a file."""
 
     name: ClassVar[str] = "registry"
-    port_names: ClassVar[tuple[str, ...]] = ("port",)
+    port_names: ClassVar[tuple[str, ...]] = ("port", "management_port")
     stop_signal: ClassVar[signal.Signals] = signal.SIGTERM
 
     def prepare(self, tell: Tell) -> Launch:
@@ -52,6 +53,7 @@ class SchemaRegistry(Server):
             (
                 *(str(java), *_JAVA_OPTIONS),
                 f"-Dquarkus.http.port={self.port}",
+                f"-Dquarkus.management.port={self.ports['management_port']}",
                 f"-Dapicurio.datasource.url=jdbc:h2:file:{self._data}",
                 *("-jar", str(program / "quarkus-run.jar")),
             ),

@@ -75,19 +75,22 @@ def test_both_servers_serve(stack, make_topic):
 def test_everything_listens_on_loopback_only(stack):
     """No port of the stack can be reached from another machine."""
     for name in local_stack.STANDARD:
-        main_process = stack.server(name).process()
-        listening = [
-            connection.laddr
-            for process in (main_process, *main_process.children())
-            for connection in process.net_connections("inet")
-            if connection.status == psutil.CONN_LISTEN
-        ]
-        assert {address.ip.removeprefix("::ffff:") for address in listening} == {
-            "127.0.0.1"
-        }
-        assert {address.port for address in listening} == set(
-            stack.server(name).ports.values()
-        )
+        assert_on_loopback_only(stack.server(name))
+
+
+def assert_on_loopback_only(server):
+    """Compare what a server listens on with its ports on loopback."""
+    main_process = server.process()
+    listening = [
+        connection.laddr
+        for process in (main_process, *main_process.children())
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {
+        "127.0.0.1"
+    }
+    assert {address.port for address in listening} == set(server.ports.values())
 
 
 def test_postgres_wants_the_password(stack):
@@ -336,6 +339,7 @@ def test_the_registry_starts_on_request_and_keeps_its_schemas(temporary_home):
             *("stopped", "stopped", "running")
         ]
         server = running.server("registry")
+        assert_on_loopback_only(server)
         server.stop()
         server.start()
         assert Registry(running.registry).schema(number).text == '"int"'
