@@ -96,7 +96,10 @@ def test_without_the_timeline_the_loss_would_be_silent(
     target = MemoryTarget()
     restored(server, shop, target)
     monkeypatch.setattr(timelines, "require_common", lambda *_: None)
-    assert replayed(shop.catch_up(target)) != there(shop)
+    changes = shop.catch_up(target)
+    # Either a key is inserted twice on the way, or rows are left that are not there.
+    with pytest.raises(AssertionError):
+        assert replayed(changes) == there(shop)
 
 
 def test_a_server_that_took_over_where_we_were_is_read_on_from(
