@@ -18,9 +18,10 @@ ROWS = pl.DataFrame({"carrier": ["UA", "AA", "B6"], "arr_delay": [20, 3, 99]})
 
 
 @pytest.fixture(scope="session")
-def shell() -> Iterator[InteractiveShell]:
-    """Return a real IPython shell that keeps no database of its history."""
-    made = InteractiveShell(config=shells.without_history())
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InteractiveShell]:
+    """Return a real IPython shell that shares nothing with others of the same user."""
+    folder = tmp_path_factory.mktemp("ipython")
+    made = InteractiveShell(config=shells.without_history(), ipython_dir=str(folder))
     yield made
     shells.ended(made)
 
