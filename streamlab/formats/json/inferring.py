@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -98,13 +99,9 @@ def _all_fields(objects: Mapping[int, dict[str, Any]]) -> dict[str, pl.DataType]
             raise
         # The first one may be the odd one: then it comes last.
         backwards = {index: objects[index] for index in reversed(list(objects))}
-        try:
-            found = _fields_of_most(backwards, most)
-        except ValuesDisagree:
-            found = {}
-        if not found:
-            raise
-        return found
+        with contextlib.suppress(ValuesDisagree):
+            return _fields_of_most(backwards, most)
+        raise
 
 
 def _fields_of_most(
