@@ -20,7 +20,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 KEYS = 7
 POISON_EVERY = 50
@@ -199,6 +200,7 @@ def rows_of(dsn: str, table: str) -> list[int]:
 
 def messages_of(address: str, topic: str) -> list[tuple[int, int, bytes]]:
     """Return partition, offset and value of every committed message of a topic."""
+    _await_closed_transactions(address, topic)
     consumer = Consumer(
         {
             "bootstrap.servers": address,
@@ -220,6 +222,26 @@ def messages_of(address: str, topic: str) -> list[tuple[int, int, bytes]]:
                 found.append((message.partition(), message.offset(), message.value()))
     consumer.close()
     return found
+
+
+def _await_closed_transactions(address: str, topic: str) -> None:
+    """Wait until the broker has aborted what a killed worker left open.
+
+    Until then, which is ``transaction.timeout.ms`` after the kill, a reader of
+    committed messages sees nothing behind it, and would take for lost what only waits.
+    """
+    admin = AdminClient({"bootstrap.servers": address})
+    partitions = admin.list_topics(topic, 10).topics[topic].partitions
+    latest = {TopicPartition(topic, n): OffsetSpec.latest() for n in partitions}
+
+    def ends(isolation: IsolationLevel) -> list[int]:
+        found = admin.list_offsets(latest, isolation_level=isolation)
+        return [found[one].result(10).offset for one in latest]
+
+    deadline = time.monotonic() + 30
+    while ends(IsolationLevel.READ_COMMITTED) != ends(IsolationLevel.READ_UNCOMMITTED):
+        assert time.monotonic() < deadline, f"a transaction in {topic} stays open"
+        time.sleep(0.2)
 
 
 def ids_of(address: str, topic: str) -> list[int]:
