@@ -1,0 +1,36 @@
+"""Which operator runs which declaration."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import cast
+
+import polars as pl
+
+from streamlab.operators.operator import Operator
+from streamlab.transforms.declarations import Folded, Joined, Windowed
+from streamlab.transforms.steps import Step
+
+_MODULES: Mapping[type, str] = {
+    Windowed: "streamlab.operators.windowed",
+    Folded: "streamlab.operators.folding",
+    Joined: "streamlab.operators.joining",
+}
+
+
+def operator_of(step: Step, inputs: Mapping[str, pl.Schema], name: str) -> Operator:
+    """Return the operator of a transform that declares a need.
+
+    Args:
+        step: The transform with its static tables.
+        inputs: Name of a stream → the columns of its rows.
+        name: Unique among the operators of the chain.
+
+    Raises:
+        UsageError: The declaration does not fit the columns.
+        TransformError: The function fails on empty frames, or its output is not what
+            the declaration needs.
+    """
+    module = importlib.import_module(_MODULES[type(step.transform.needs)])
+    return cast(Operator, module.build(step, inputs, name))

@@ -1,0 +1,137 @@
+"""Driving: a chain on frames in memory, cut into epochs as one likes.
+
+For evaluations on a sample, and for tests: the worker does the same with what it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from streamlab.operators.chain import Chain, Passed, late
+from streamlab.operators.operator import Counts, Failed, Moment
+from streamlab.operators.watermarks import Watermarks
+from streamlab.positions import TopicPartition
+from streamlab.state.memory import in_memory
+from streamlab.state.table import StateTable
+from streamlab.transforms.event_time import EventTime
+
+PARTITION = "_partition"
+
+
+@dataclass
+class Drive:
+    """A chain with its state and its event time.
+
+    Attributes:
+        chain: The chain.
+        tables: Its state.
+        watermarks: Its event time.
+        outputs: What came out, epoch by epoch.
+        late: Stream → late events, epoch by epoch.
+        counts: Operator → its account so far.
+        failed: Groups that a function failed on.
+        moment: Of the last epoch.
+    """
+
+    chain: Chain
+    tables: dict[str, StateTable]
+    watermarks: Watermarks
+    outputs: list[pl.DataFrame] = field(default_factory=list)
+    late: dict[str, list[pl.DataFrame]] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
+    failed: list[Failed] = field(default_factory=list)
+    moment: Moment = field(default_factory=Moment)
+
+    @classmethod
+    def of(
+        cls,
+        chain: Chain,
+        partitions: Mapping[str, int] | None = None,
+        times: Mapping[str, EventTime] | None = None,
+    ) -> Drive:
+        """Begin with empty tables.
+
+        Args:
+            chain: The chain.
+            partitions: Stream → number of its partitions; one of each if left out.
+            times: Stream → its event time, where it is not the declared one.
+        """
+        chosen = dict(times or chain.times)
+        watermarks = Watermarks({name: on.bound_us for name, on in chosen.items()})
+        for name in chosen:
+            if name not in chain.timeless:
+                count = (partitions or {}).get(name, 1)
+                watermarks.add(TopicPartition(name, n) for n in range(count))
+        return cls(chain, in_memory(chain.layouts), watermarks)
+
+    def epoch(
+        self,
+        events: Mapping[str, pl.DataFrame],
+        *,
+        ended: bool = False,
+        wall_us: int = 0,
+    ) -> Passed:
+        """Take in one epoch.
+
+        Args:
+            events: Stream → its events; may have a column ``_partition`` beside those
+                that the chain wants. A stream may be left out.
+            ended: Whether nothing comes behind them.
+            wall_us: The clock, in µs since 1970 UTC.
+        """
+        frames = {
+            name: self._entered(name, events.get(name)) for name in self.chain.entrance
+        }
+        if ended:
+            self.watermarks.end()
+        self.moment = self.watermarks.advance(wall_us)
+        passed = self.chain.step(frames, self.moment, self.tables)
+        self.outputs.append(passed.output)
+        self.failed += passed.failed
+        for name, counts in passed.counts.items():
+            self.counts[name] = self.counts.get(name, Counts()) + counts
+        return passed
+
+    @property
+    def output(self) -> pl.DataFrame:
+        """Return all that came out."""
+        return pl.concat([self.chain.output_schema.to_frame(), *self.outputs])
+
+    def _entered(self, name: str, events: pl.DataFrame | None) -> pl.DataFrame:
+        entrance = self.chain.entrance[name]
+        columns = entrance.input_schema
+        if events is None:
+            events = columns.to_frame()
+        floors = self._floors(name, events)
+        mask = late(floors)
+        if mask is not None and mask.any():
+            self.late.setdefault(name, []).append(events.filter(mask))
+            events = events.filter(~mask)
+            floors = floors.filter(~mask) if floors is not None else None
+        return self.chain.enter(name, events.select(columns.names()), floors)
+
+    def _floors(self, name: str, events: pl.DataFrame) -> pl.Series | None:
+        on = self.chain.times.get(name)
+        if on is None or name in self.chain.timeless:
+            return None
+        times = on.microseconds(events)
+        if PARTITION not in events.columns:
+            marks = self.watermarks.observe(TopicPartition(name, 0), times)
+            return self.chain.floors(name, times, marks)
+        # Each partition's own, put back into the order of the events.
+        frame = pl.DataFrame({"p": events[PARTITION], "t": times}).with_row_index("row")
+        parts = [
+            part.with_columns(
+                self.watermarks.observe(
+                    TopicPartition(name, int(part["p"][0])), part["t"]
+                ).alias("mark")
+            )
+            for part in frame.partition_by("p", maintain_order=True)
+        ]
+        if not parts:
+            return self.chain.floors(name, times, times)
+        marks = pl.concat(parts).sort("row")["mark"]
+        return self.chain.floors(name, times, marks)

@@ -1,0 +1,132 @@
+"""What a transform can declare that it needs beyond the row: window, state or join.
+
+A declaration is a frozen value; ``streamlab.operators`` has an operator for each kind.
+A transform has one at most: ``None`` is the stateless transform.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias, get_args
+
+import polars as pl
+
+from streamlab.errors import UsageError
+from streamlab.transforms.event_time import EventTime, as_event_time, duration_us
+from streamlab.transforms.joins import Join
+from streamlab.transforms.windows import Window
+
+Emit: TypeAlias = Literal["final", "updates"]
+NullKeys: TypeAlias = Literal["group", "drop", "fail"]
+
+
+@dataclass(frozen=True)
+class Windowed:
+    """The function sees all rows of its closing windows at once.
+
+    Attributes:
+        window: How events fall into windows; has the event time and the lateness.
+        keys: Columns that the function may group by, beside the window.
+        emit: ``final`` once a window closes, or ``updates``: each changed window anew,
+            as rows with ``_op``.
+        combine: Merges partial results of the function, so that these are kept
+            instead of rows.
+        early_us: With ``updates``: shortest time between two firings of a window, in
+            µs of the clock; 0 fires in every epoch.
+        null_keys: What becomes of rows with a null key: a group of their own, left
+            out (and counted), or dead letters.
+    """
+
+    window: Window
+    keys: tuple[str, ...] = ()
+    emit: Emit = "final"
+    combine: Callable[..., Any] | None = None
+    early_us: int = 0
+    null_keys: NullKeys = "group"
+
+
+@dataclass(frozen=True)
+class Folded:
+    """The function is ``(events, state) -> (output, state)``.
+
+    Attributes:
+        keys: Columns that name a state.
+        state: Columns of the state beside its keys, with their dtypes.
+        on: Event time: rows then come in its order, behind the watermark. None takes
+            them in the order of their partition as they come.
+        lateness_us: How far behind the watermark a row is still taken, in µs.
+        ttl_us: After how long without events a key's state is dropped, in µs of event
+            time where there is one, else of the clock; None keeps it.
+    """
+
+    keys: tuple[str, ...]
+    state: Mapping[str, pl.DataType]
+    on: EventTime | None = None
+    lateness_us: int = 0
+    ttl_us: int | None = None
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The function sees pairs of rows of two inputs.
+
+    Attributes:
+        join: Which rows meet.
+    """
+
+    join: Join
+
+
+Declaration: TypeAlias = Windowed | Folded | Joined
+
+
+def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
+    *,
+    window: Window | None,
+    keys: str | Sequence[str],
+    emit: Emit,
+    combine: Callable[..., Any] | None,
+    early: str | timedelta,
+    null_keys: NullKeys,
+    state: Mapping[str, Any] | None,
+    on: str | EventTime | None,
+    lateness: str | timedelta,
+    ttl: str | timedelta | None,
+    join: Join | None,
+) -> Declaration | None:
+    """Return what the arguments of ``sl.transform`` declare; see there.
+
+    Raises:
+        UsageError: They contradict each other, or one is none of its kind.
+    """
+    names = (keys,) if isinstance(keys, str) else tuple(keys)
+    kinds = {"window": window, "state": state, "join": join}
+    given = [name for name, value in kinds.items() if value is not None]
+    if len(given) > 1:
+        message = f"a transform has one of window, state and join, not {given[0]} and "
+        raise UsageError(message + given[1], hint="write two transforms in a row")
+    if window is not None:
+        if emit not in get_args(Emit):
+            message = f"emit is {emit!r}"
+            raise UsageError(message, hint='use "final" or "updates"')
+        if null_keys not in get_args(NullKeys):
+            message = f"null_keys is {null_keys!r}"
+            raise UsageError(message, hint='use "group", "drop" or "fail"')
+        early_us = duration_us(early, "early")
+        return Windowed(window, names, emit, combine, early_us, null_keys)
+    if state is not None:
+        return Folded(
+            names,
+            pl.Schema(state),
+            None if on is None else as_event_time(on),
+            duration_us(lateness, "lateness"),
+            None if ttl is None else duration_us(ttl, "ttl"),
+        )
+    if join is not None:
+        return Joined(join)
+    if names:
+        message = f"keys are {', '.join(names)}, and there is nothing to keep by them"
+        raise UsageError(message, hint="give a window=… or a state=…")
+    return None
