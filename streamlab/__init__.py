@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
-    from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
+    from streamlab.pipelines import (
+        DeadLetters,
+        Input,
+        Keyed,
+        Pace,
+        Pipeline,
+        StateSettings,
+    )
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
@@ -46,6 +53,7 @@ _WHERE = {
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
     "KafkaSource": "streamlab.connectors.kafka.source",
+    "Keyed": "streamlab.pipelines",
     "Latency": "streamlab.observe.delays",
     "MemorySink": "streamlab.connectors.memory",
     "MemorySource": "streamlab.connectors.memory",
@@ -58,6 +66,7 @@ _WHERE = {
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
+    "StateSettings": "streamlab.pipelines",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
@@ -91,6 +100,7 @@ __all__ = [
     "Input",
     "KafkaSink",
     "KafkaSource",
+    "Keyed",
     "Latency",
     "MemorySink",
     "MemorySource",
@@ -103,6 +113,7 @@ __all__ = [
     "RunSummary",
     "Sample",
     "Schema",
+    "StateSettings",
     "StreamlabError",
     "Table",
     "Throughput",
