@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from streamlab.connectors.combined import CombinedSource
 from streamlab.pipelines.pipeline import Pipeline
 
 
@@ -44,6 +45,9 @@ def grouping_of(pipeline: Pipeline) -> Grouped:
         other = pipeline.transforms[0] if len(declaring) == 1 else declaring[1]
         why = f"{other.name}() could change the columns that the others keep by"
         return Grouped(Grouping.TOGETHER, why)
+    if isinstance(pipeline.source, CombinedSource) and not pipeline.source.is_one:
+        why = "the inputs are of several systems, which assign partitions on their own"
+        return Grouped(Grouping.TOGETHER, why)
     ways = set()
     for name, stream in pipeline.inputs.items():
         if stream.keyed_by is None:
@@ -70,6 +74,6 @@ def keys_of(needs: object, stream: str) -> tuple[str, ...]:
     """
     join = getattr(needs, "join", None)
     if join is not None:
-        names = getattr(join, "keys", ())
-        return tuple(names.get(stream, ()) if isinstance(names, dict) else names)
+        side = 0 if stream == join.left else 1
+        return tuple(pair[side] for pair in getattr(join, "keys", ()))
     return tuple(getattr(needs, "keys", ()))
