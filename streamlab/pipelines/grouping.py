@@ -37,32 +37,36 @@ def grouping_of(pipeline: Pipeline) -> Grouped:
     are spread over the partitions by columns that the transform keeps by; a worker
     makes sure of it on the keys that it reads.
     """
-    declaring = [one for one in pipeline.transforms if one.needs is not None]
-    if not declaring:
+    if not pipeline.stateful:
         return Grouped(Grouping.ALONE, "each row is for itself")
-    first, needs = declaring[0], declaring[0].needs
-    if pipeline.transforms[0] is not first or len(declaring) > 1:
-        other = pipeline.transforms[0] if len(declaring) == 1 else declaring[1]
-        why = f"{other.name}() could change the columns that the others keep by"
-        return Grouped(Grouping.TOGETHER, why)
-    if isinstance(pipeline.source, CombinedSource) and not pipeline.source.is_one:
-        why = "the inputs are of several systems, which assign partitions on their own"
-        return Grouped(Grouping.TOGETHER, why)
+    spread = _spread(pipeline)
+    if spread:
+        return Grouped(Grouping.TOGETHER, spread)
+    return Grouped(Grouping.ALIGNED, "the events are keyed by what is kept together")
+
+
+def _spread(pipeline: Pipeline) -> str:
+    """Return why events of one key may be in any partition; empty if they are not."""
+    first = next(one for one in pipeline.transforms if one.needs is not None)
+    others = [one for one in pipeline.transforms if one is not first]
+    if others:
+        return f"{others[0].name}() could change the columns that are kept by"
+    source = pipeline.source
+    if isinstance(source, CombinedSource) and not source.is_one:
+        return "the inputs are of several systems, each with partitions of its own"
     ways = set()
     for name, stream in pipeline.inputs.items():
-        if stream.keyed_by is None:
-            return Grouped(Grouping.TOGETHER, f"{name} does not say keyed_by")
-        kept_by = keys_of(needs, name)
-        foreign = [one for one in stream.keyed_by.columns if one not in kept_by]
+        keyed, kept_by = stream.keyed_by, keys_of(first.needs, name)
+        if keyed is None:
+            return f"{name} does not say keyed_by"
+        foreign = [one for one in keyed.columns if one not in kept_by]
         if foreign:
-            why = f"{name} is keyed by {foreign[0]}, and {first.name}() is not"
-            return Grouped(Grouping.TOGETHER, why)
-        positions = tuple(map(kept_by.index, stream.keyed_by.columns))
-        keyed = stream.keyed_by
-        ways.add((positions, keyed.partitioner, keyed.key_format))
-    if len(ways) > 1:
-        return Grouped(Grouping.TOGETHER, "the inputs are keyed in different ways")
-    return Grouped(Grouping.ALIGNED, f"{first.name}() keeps by what they are keyed by")
+            return f"{name} is keyed by {foreign[0]}, and {first.name}() keeps by " + (
+                ", ".join(kept_by) or "no column"
+            )
+        places = tuple(map(kept_by.index, keyed.columns))
+        ways.add((places, keyed.partitioner, keyed.key_format))
+    return "the inputs are keyed in different ways" if len(ways) > 1 else ""
 
 
 def keys_of(needs: object, stream: str) -> tuple[str, ...]:

@@ -83,7 +83,7 @@ class CombinedSource(Source):
 
     @property
     def is_one(self) -> bool:
-        """Whether one client reads all inputs, and assigns their partitions together."""
+        """Whether one client reads all, and is assigned partitions of all at once."""
         return len(list(self._groups())) == 1
 
     @property
