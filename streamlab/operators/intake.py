@@ -71,7 +71,9 @@ class Intake:
         for name, schema in self.inputs.items():
             rows = self._timed(name, frames[name])
             rows = self._refuse(name, rows, pl.col(TIME), "the event time", failed)
-            keyless = pl.any_horizontal(pl.col(key).is_null() for key in self.keys)
+            # The literal, because polars makes nothing of no expressions.
+            nulls = (pl.col(key).is_null() for key in self.keys)
+            keyless = pl.any_horizontal(pl.lit(value=False), *nulls)
             if self.keys and self.null_keys == "fail":
                 which = f"a key ({', '.join(self.keys)})"
                 is_null = pl.when(keyless).then(None).otherwise(0)
