@@ -154,3 +154,12 @@ def duration_us(value: str | timedelta, what: str) -> int:
         message = f"{what} must not be negative, and is {value}"
         raise UsageError(message)
     return microseconds
+
+
+def duration_text(microseconds: int) -> str:
+    """Return a duration as ``duration_us`` reads it, in the largest unit that fits."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        size = _NANOSECONDS[unit] // 1_000
+        if microseconds and microseconds % size == 0:
+            return f"{microseconds // size}{unit}"
+    return f"{microseconds}us" if microseconds else "0s"
