@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.event_time import EventTime, event_time
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
@@ -42,6 +43,7 @@ _WHERE = {
     "ConsoleSink": "streamlab.connectors.console",
     "DeadLetters": "streamlab.pipelines",
     "Evaluation": "streamlab.transforms.evaluation",
+    "EventTime": "streamlab.transforms.event_time",
     "Field": "streamlab.contracts",
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
@@ -67,6 +69,7 @@ _WHERE = {
     "connect": "streamlab.connectors.kafka.connection",
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
+    "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
@@ -87,6 +90,7 @@ __all__ = [
     "ConsoleSink",
     "DeadLetters",
     "Evaluation",
+    "EventTime",
     "Field",
     "Input",
     "KafkaSink",
@@ -112,6 +116,7 @@ __all__ = [
     "connect",
     "doctor",
     "evaluate",
+    "event_time",
     "export",
     "forget",
     "headless",

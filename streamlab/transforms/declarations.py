@@ -19,6 +19,7 @@ from streamlab.transforms.joins import Join
 from streamlab.transforms.windows import Window
 
 Emit: TypeAlias = Literal["final", "updates"]
+StateOf: TypeAlias = Callable[[pl.Schema], Mapping[str, pl.DataType]]
 NullKeys: TypeAlias = Literal["group", "drop", "fail"]
 
 
@@ -53,7 +54,8 @@ class Folded:
 
     Attributes:
         keys: Columns that name a state.
-        state: Columns of the state beside its keys, with their dtypes.
+        state: Columns of the state beside its keys, with their dtypes; or what tells
+            them from the columns of the events.
         on: Event time: rows then come in its order, behind the watermark. None takes
             them in the order of their partition as they come.
         lateness_us: How far behind the watermark a row is still taken, in µs.
@@ -62,10 +64,14 @@ class Folded:
     """
 
     keys: tuple[str, ...]
-    state: Mapping[str, pl.DataType]
+    state: Mapping[str, pl.DataType] | StateOf
     on: EventTime | None = None
     lateness_us: int = 0
     ttl_us: int | None = None
+
+    def columns(self, events: pl.Schema) -> Mapping[str, pl.DataType]:
+        """Return the columns of the state beside its keys, with their dtypes."""
+        return self.state(events) if callable(self.state) else self.state
 
 
 @dataclass(frozen=True)

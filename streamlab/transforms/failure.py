@@ -73,6 +73,11 @@ class _Stepwise(pl.LazyFrame):
         return super()._from_pyldf(frame.lazy()._ldf)  # noqa: SLF001 -- what polars documents for a subclass
 
 
+def stepwise(frame: pl.DataFrame) -> pl.LazyFrame:
+    """Return a lazy frame that runs each step when it is added."""
+    return _Stepwise.of(frame)
+
+
 def explained(
     error: BaseException, steps: Sequence[Runnable], frame: pl.DataFrame
 ) -> StreamlabError:
