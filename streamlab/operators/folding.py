@@ -18,9 +18,9 @@ from typing import Final, cast
 import polars as pl
 
 from streamlab.errors import UsageError, near_names
-from streamlab.operators.operator import Counts, Failed, Moment, Operator, Outcome
+from streamlab.operators.operator import Counts, Moment, Operator, Outcome
 from streamlab.operators.ordering import DUE, KEPT_PLACE, PLACE, EventOrder
-from streamlab.operators.pairs import Pairs
+from streamlab.operators.pairs import Folding, Pairs
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.declarations import Folded
 from streamlab.transforms.event_time import EventTime
@@ -140,24 +140,21 @@ class FoldOperator(Operator):
         if self.order is None:
             forgotten = self._forget(state, moment.wall_us)
             ready = rows.with_columns(pl.lit(moment.wall_us, pl.Int64).alias(DUE))
-            output, failed = self._folded(ready, state)
+            done = self._folded(ready, state)
             counts = Counts(rows.height, rows.height, forgotten=forgotten)
-            return Outcome(output, counts, failed)
+            return Outcome(done.output, counts, done.failed, done.sides)
+        moment = self.order.moment(moment, rows)
         ready, failed = self.order.ready(rows, moment, tables[self.order.table])
         released = ready.height + sum(one.rows.height for one in failed)
-        outputs = [self.output_schema.to_frame()]
+        done = self.pairs.nothing
         for life in self._lives(ready):
-            output, more = self._folded(life, state)
-            outputs.append(output)
-            failed += more
+            done += self._folded(life, state)
         # At the end of a bounded input the state stays, for what may follow it.
-        mark = None if moment.ended else self.order.watermark(moment.after, rows)
+        mark = None if moment.ended else moment.after
         counts = Counts(rows.height, released, forgotten=self._forget(state, mark))
-        return Outcome(pl.concat(outputs), counts, failed)
+        return Outcome(done.output, counts, failed + done.failed, done.sides)
 
-    def _folded(
-        self, ready: pl.DataFrame, state: StateTable
-    ) -> tuple[pl.DataFrame, tuple[Failed, ...]]:
+    def _folded(self, ready: pl.DataFrame, state: StateTable) -> Folding:
         """Fold rows, one life of each key at most, and store what they leave.
 
         Args:
@@ -166,7 +163,7 @@ class FoldOperator(Operator):
             state: The table of states.
         """
         if ready.is_empty():
-            return self.output_schema.to_frame(), ()
+            return self.pairs.nothing
         keys = list(self.pairs.keys)
         names = self.pairs.state.names()
         touched = self._touched(ready)
@@ -185,7 +182,7 @@ class FoldOperator(Operator):
             state.take(gone.select(keys))
         if kept.height:
             state.put(kept)
-        return done.output, done.failed
+        return done
 
     def _touched(self, ready: pl.DataFrame) -> pl.DataFrame:
         """Return the keys of rows, with the time of the first and of the expiry."""

@@ -96,10 +96,12 @@ class Failed:
     Attributes:
         rows: Input rows of the groups at fault, with the operator's input schema.
         reason: One sentence, without any value of an event.
+        input: Parameter that got the rows.
     """
 
     rows: pl.DataFrame
     reason: str
+    input: str = "events"
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class Operator(ABC):
             where the operator is the first thing that events come to.
         needs_keyed_partitions: Whether all rows of a key must be of one partition,
             because they are taken in the order in which they come.
+        keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
     name: str
@@ -145,6 +148,7 @@ class Operator(ABC):
     timeless: frozenset[str] = frozenset()
     wants: Sequence[str] = ()
     needs_keyed_partitions: bool = False
+    keeps: str = "rows"
 
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series

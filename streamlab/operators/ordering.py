@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from streamlab.errors import TransformError
+from streamlab.operators.cascading import delayed, is_behind, too_late
 from streamlab.operators.operator import END_OF_TIME, FLOOR, LATE, Failed, Moment
 from streamlab.sources import METADATA_DTYPES
 from streamlab.state.table import StateTable, TableLayout
@@ -63,18 +63,14 @@ class EventOrder:
         floor = pl.when(is_late).then(pl.lit(LATE, pl.Int64)).alias(FLOOR)
         return frame.select(floor).to_series()
 
-    def watermark(self, mark: int | None, rows: pl.DataFrame) -> int | None:
-        """Return the watermark of the input, in µs.
-
-        Behind another operator rows have no floors, and the input a bound of its own.
+    def moment(self, moment: Moment, rows: pl.DataFrame) -> Moment:
+        """Return the event time of the input; behind an operator it has its own bound.
 
         Args:
-            mark: The task's.
+            moment: The task's.
             rows: The rows of an epoch.
         """
-        if mark is None or mark == END_OF_TIME or FLOOR in rows.columns:
-            return mark
-        return mark - self.on.bound_us
+        return delayed(moment, self.on.bound_us) if is_behind(rows) else moment
 
     def ready(
         self, rows: pl.DataFrame, moment: Moment, table: StateTable
@@ -83,7 +79,7 @@ class EventOrder:
 
         Args:
             rows: The rows of an epoch.
-            moment: The event time.
+            moment: The event time of the input; see :meth:`moment`.
             table: The table of ``layout``.
 
         Returns:
@@ -99,9 +95,9 @@ class EventOrder:
             own = taken.filter(timeless).select(self.events.names())
             failed = (Failed(own, f"the event time, {self.on.column!r}, is null"),)
             taken = taken.filter(~timeless)
-        if FLOOR not in rows.columns:
-            self._require_in_time(taken, self.watermark(moment.before, rows))
-        mark = self.watermark(moment.after, rows)
+        if is_behind(rows):
+            self._require_in_time(taken, moment.before)
+        mark = moment.after
         if mark is None:
             table.put(taken)
             return taken.clear(), failed
@@ -134,17 +130,10 @@ class EventOrder:
         """Refuse rows of another operator that come behind what is done.
 
         Raises:
-            TransformError: There are some; says which bound they would need.
+            TransformError: There are some.
         """
         latest = taken[DUE].min()
         if not isinstance(latest, int) or before is None or before == END_OF_TIME:
             return
-        behind_us = before + 1 - latest
-        if behind_us > 0:
-            seconds = (behind_us + self.on.bound_us) / 1e6
-            raise TransformError(
-                f"the rows that come to {self.name}() from the transform before it are "
-                f"up to {seconds:,.3f} s behind the watermark, and {self.name}() would "
-                "have to drop them",
-                hint=f'say so: on=sl.event_time("{self.on.column}", bound="…")',
-            )
+        if latest <= before:
+            raise too_late(self.name, self.on.column, before + 1 - latest)

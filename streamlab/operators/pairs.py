@@ -1,22 +1,21 @@
-"""A fold's function: called on events and state, held to what it promised.
+"""A fold's function: called on events and state, and held to what it promised.
 
 It is called for many keys at once, and must treat each as if it were alone. So where
-it fails, it is called for half of the keys, and again, until the events at fault are
-known; all others come out as if those were not there.
+it fails, it is called for half of the keys, and again, then for half of the events of
+the key at fault; all others come out as if those were not there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import polars as pl
 
-from streamlab.errors import StreamlabError, TransformError
+from streamlab.errors import TransformError
+from streamlab.operators.calling import Frames, Function, Results
 from streamlab.operators.operator import Failed
-from streamlab.transforms import failure
-from streamlab.transforms.steps import Step, difference
-from streamlab.transforms.transform import Transform
+from streamlab.transforms.steps import Step
 
 
 @dataclass(frozen=True)
@@ -27,12 +26,20 @@ class Folding:
         output: Rows that come out.
         state: The state of the keys that keep one; an event that the function failed
             on leaves it as it was.
-        failed: These events.
+        sides: Name → side output.
+        failed: The events that it failed on.
     """
 
     output: pl.DataFrame
     state: pl.DataFrame
+    sides: Frames = field(default_factory=dict)
     failed: tuple[Failed, ...] = ()
+
+    def __add__(self, more: Folding) -> Folding:
+        """Return the rows of both, these first, and the state of the other."""
+        sides = {n: pl.concat([one, more.sides[n]]) for n, one in self.sides.items()}
+        output = pl.concat([self.output, more.output])
+        return Folding(output, more.state, sides, self.failed + more.failed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,18 +47,16 @@ class Pairs:
     """A function ``(events, state) -> (output, state)`` on typed frames.
 
     Attributes:
-        step: The function with its static tables.
-        events: Columns that it sees.
-        keys: Those that name a state.
+        function: The function, with the schemas of what it returns.
+        keys: Columns that name a state.
+        events: Columns of the events that it sees.
         state: Columns of a state, the keys first.
-        output: Columns and dtypes of every output.
     """
 
-    step: Step
-    events: pl.Schema
+    function: Function
     keys: tuple[str, ...]
+    events: pl.Schema
     state: pl.Schema
-    output: pl.Schema = field(default_factory=pl.Schema)
 
     @classmethod
     def of(
@@ -63,19 +68,27 @@ class Pairs:
             TransformError: The function fails on no rows, does not return a pair of
                 frames, or its state is not the declared one.
         """
-        pairs = cls(step, events, keys, state)
-        nothing = events.to_frame(), state.to_frame()
-        try:
-            output, found = pairs._called(*nothing)
-        except _Fails as failed:
-            raise pairs._explained(failed.error, *nothing) from None
-        pairs._require_state(found.schema)
-        return cls(step, events, keys, state, output.schema)
+        names = step.transform.inputs
+        inputs = dict(zip(names, (events, state), strict=True))
+        pairs = cls(Function.of(step, inputs, others=1), keys, events, state)
+        pairs._require_state(pairs.function.empty.others[0].schema)
+        return pairs
 
     @property
     def name(self) -> str:
         """Return the function's name."""
-        return self.step.transform.name
+        return self.function.name
+
+    @property
+    def output(self) -> pl.Schema:
+        """Return the columns and dtypes of every output."""
+        return self.function.empty.output.schema
+
+    @property
+    def nothing(self) -> Folding:
+        """Return what comes of no events."""
+        empty = self.function.empty
+        return Folding(empty.output, self.state.to_frame(), empty.sides)
 
     def fold(self, events: pl.DataFrame, state: pl.DataFrame) -> Folding:
         """Call the function for all keys of some events at once.
@@ -87,74 +100,41 @@ class Pairs:
         Raises:
             TransformError: The function broke its promise.
         """
-        try:
-            output, kept = self._called(events, state)
-        except _Fails as failed:
-            return self._halved(events, state, failed.error)
-        if output.schema != self.output:
-            raise TransformError(
-                f"the output of {self.name}() has a schema that depends on the data: "
-                f"{difference(self.output, output.schema)}",
-                hint="give the dtype in the function, such as .cast(…)",
-            )
-        self._require_state(kept.schema)
-        return Folding(output, self._require_keys(kept, events))
+        names = self.function.step.transform.inputs
+        frames = dict(zip(names, (events, state), strict=True))
+        results, failed = self.function.by_groups(frames, self.keys)
+        done = self._checked(results, events)
+        for one in failed:
+            if one.input != names[0]:
+                continue  # the state of a key whose events come, too
+            again = self._one_key(one, self._of(state, one.rows))
+            kept = pl.concat([done.state, again.state])
+            done += again
+            done = Folding(done.output, kept, done.sides, done.failed)
+        return done
 
-    def _halved(
-        self, events: pl.DataFrame, state: pl.DataFrame, error: BaseException
-    ) -> Folding:
-        """Fold half of the keys, then half of a key's events, until one is at fault.
+    def _one_key(self, failed: Failed, state: pl.DataFrame) -> Folding:
+        """Fold the events of one key without those that the function fails on.
 
         So it depends on the event and on its key's state alone what is set aside, and
         not on what else is in the epoch.
         """
-        if events.height <= 1:
-            failed = Failed(events, self._explained(error, events, state).message)
-            return Folding(self.output.to_frame(), state, (failed,))
-        keys = events.select(self.keys).unique(maintain_order=True)
-        middle = keys.height // 2
+        middle = failed.rows.height // 2
         if not middle:
-            half = events.height // 2
-            first = self.fold(events[:half], state)
-            second = self.fold(events[half:], first.state)
-            kept = second.state
-        else:
-            first, second = (
-                self.fold(self._of(events, part), self._of(state, part))
-                for part in (keys[:middle], keys[middle:])
-            )
-            kept = pl.concat([first.state, second.state])
-        output = pl.concat([first.output, second.output])
-        return Folding(output, kept, first.failed + second.failed)
+            nothing = self.nothing
+            own = Failed(failed.rows, failed.reason)
+            return Folding(nothing.output, state, nothing.sides, (own,))
+        first = self.fold(failed.rows[:middle], state)
+        return first + self.fold(failed.rows[middle:], first.state)
 
-    def _of(self, rows: pl.DataFrame, keys: pl.DataFrame) -> pl.DataFrame:
-        return rows.join(
-            keys, on=self.keys, how="semi", nulls_equal=True, maintain_order="left"
-        )
+    def _of(self, state: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+        return state.join(events, on=self.keys, how="semi", nulls_equal=True)
 
-    def _require_state(self, found: pl.Schema) -> None:
-        """Refuse a state with other columns than declared; their order is free."""
-        if dict(found) == dict(self.state):
-            return
-        for name, dtype in self.state.items():
-            if found.get(name) != dtype:
-                is_key = " (a key)" if name in self.keys else ""
-                raise TransformError(
-                    f"{self.name}() returned a state whose column {name!r}{is_key} is "
-                    f"{found.get(name, 'missing')}, and it is declared as {dtype}",
-                    hint=f"return the columns {', '.join(self.state)}; .cast(…) them",
-                )
-        more = next(name for name in found if name not in self.state)
-        raise TransformError(
-            f"{self.name}() returned a state with the column {more!r}, which is not "
-            "declared",
-            hint=f"select {', '.join(self.state)}, or declare it in state={{…}}",
-        )
-
-    def _require_keys(self, state: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    def _checked(self, results: Results, events: pl.DataFrame) -> Folding:
         """Refuse a state with a key twice, or with one that no event has."""
+        state = results.others[0].select(self.state.names())
         keys = state.select(self.keys)
-        if keys.n_unique() != keys.height and keys.height:
+        if keys.height and keys.n_unique() != keys.height:
             raise TransformError(
                 f"{self.name}() returned a state with several rows for one key",
                 hint=f"keep one row for each {', '.join(self.keys)}: .unique(…, "
@@ -167,82 +147,22 @@ class Pairs:
                 "not among its events",
                 hint="a fold changes the keys that it is given, and no other",
             )
-        return state.select(self.state.names())
+        return Folding(results.output, state, results.sides)
 
-    def _called(
-        self, events: pl.DataFrame, state: pl.DataFrame
-    ) -> tuple[pl.DataFrame, pl.DataFrame]:
-        """Return what the function returns, collected.
-
-        Raises:
-            TransformError: It is no pair of frames.
-            _Fails: The function raised, or what it returned cannot be computed.
-        """
-        try:
-            returned = _returned(self.step, events.lazy(), state.lazy())
-        except failure.RAISED as error:
-            raise _Fails(error) from error
-        output, kept = _pair(returned, self.name)
-        try:
-            # Together, so that what both are made of is computed once.
-            done = pl.collect_all([output, kept], engine="in-memory")
-        except failure.RAISED as error:
-            raise _Fails(error) from error
-        return done[0], done[1]
-
-    def _explained(
-        self, error: BaseException, events: pl.DataFrame, state: pl.DataFrame
-    ) -> StreamlabError:
-        """Return an error that points at the user's line, without any value."""
-        runnable = _OnState(self.step.transform, self.step, state)
-        return failure.explained(error, [runnable], events)
-
-
-class _Fails(Exception):
-    """The function failed on these keys; may do without it on others."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
-
-
-@dataclass(frozen=True, eq=False)
-class _OnState:
-    """The function with a state in hand, for the search of the line at fault."""
-
-    transform: Transform[Any, Any]
-    step: Step
-    state: pl.DataFrame
-
-    def run(self, frame: pl.LazyFrame) -> pl.LazyFrame:
-        """Call the function; the state that it returns is computed, too."""
-        # What it says without events must not come from a value of the state.
-        is_empty = not frame.select(pl.len()).collect().item()
-        state = failure.stepwise(self.state.clear() if is_empty else self.state)
-        output, kept = _pair(_returned(self.step, frame, state), self.transform.name)
-        kept.collect(engine="in-memory")
-        return output
-
-
-def _returned(step: Step, events: pl.LazyFrame, state: pl.LazyFrame) -> object:
-    tables = {name: rows.lazy() for name, rows in step.tables.items()}
-    return step.transform.function(events, state, **tables)
-
-
-def _pair(returned: object, name: str) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Return a pair of frames as lazy ones.
-
-    Raises:
-        TransformError: It is none.
-    """
-    hint = "end the function with: return <the output>, <the state>"
-    if not isinstance(returned, tuple) or len(returned) != 2:  # noqa: PLR2004 -- a pair
-        found = type(returned).__name__
-        message = f"{name}() returned {found}, not a pair of frames"
-        raise TransformError(message, hint=hint)
-    for what, frame in zip(("output", "state"), returned, strict=True):
-        if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
-            found = type(frame).__name__
-            message = f"{name}() returned {found} as its {what}, not a polars frame"
-            raise TransformError(message, hint=hint)
-    return returned[0].lazy(), returned[1].lazy()
+    def _require_state(self, found: Mapping[str, pl.DataType]) -> None:
+        """Refuse a state with other columns than declared; their order is free."""
+        for name, dtype in self.state.items():
+            if found.get(name) != dtype:
+                is_key = " (a key)" if name in self.keys else ""
+                raise TransformError(
+                    f"{self.name}() returned a state whose column {name!r}{is_key} is "
+                    f"{found.get(name, 'missing')}, and it is declared as {dtype}",
+                    hint=f"return the columns {', '.join(self.state)}; .cast(…) them",
+                )
+        more = next((name for name in found if name not in self.state), None)
+        if more is not None:
+            raise TransformError(
+                f"{self.name}() returned a state with the column {more!r}, which is "
+                "not declared",
+                hint=f"select {', '.join(self.state)}, or declare it in state={{…}}",
+            )

@@ -248,8 +248,8 @@ def test_an_event_without_a_time_is_set_aside() -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        (lambda e, _: e, "returned LazyFrame, not a pair"),
-        (lambda e, _: (e, None), "returned NoneType as its state"),
+        (lambda e, _: e, "returned LazyFrame, not a tuple of 2"),
+        (lambda e, _: (e, None), "returned NoneType, not a polars frame"),
         (lambda e, s: (e, s.drop("n")), "column 'n' is missing, and it is declared"),
         (
             lambda e, s: (e, s.with_columns(pl.col("n").cast(pl.Int32))),
@@ -337,5 +337,5 @@ def test_a_fold_behind_another_needs_a_bound_for_what_it_gets() -> None:
             drive.epoch({}, ended=True)
             assert drive.output["t"].to_list() == [70, 170, 170, 270]
         else:
-            with pytest.raises(TransformError, match="s behind the watermark"):
+            with pytest.raises(TransformError, match="too late by 1 s"):
                 drive.epoch(rest)
