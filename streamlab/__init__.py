@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
     from streamlab.transforms.event_time import EventTime, event_time
+    from streamlab.transforms.library.deduplicate import deduplicate
+    from streamlab.transforms.library.latest import latest
+    from streamlab.transforms.library.running import running, running_total
+    from streamlab.transforms.library.top import top
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
@@ -67,6 +71,7 @@ _WHERE = {
     "Verdict": "streamlab.transforms.verdicts",
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
+    "deduplicate": "streamlab.transforms.library.deduplicate",
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
     "event_time": "streamlab.transforms.event_time",
@@ -74,13 +79,17 @@ _WHERE = {
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
     "lag": "streamlab.observe.lag",
+    "latest": "streamlab.transforms.library.latest",
     "live_tap": "streamlab.taps.live",
     "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
+    "running": "streamlab.transforms.library.running",
+    "running_total": "streamlab.transforms.library.running",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
     "tap": "streamlab.taps.tap",
+    "top": "streamlab.transforms.library.top",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
     "workers": "streamlab.observe.workers",
@@ -114,6 +123,7 @@ __all__ = [
     "Verdict",
     "WorkerHandle",
     "connect",
+    "deduplicate",
     "doctor",
     "evaluate",
     "event_time",
@@ -121,13 +131,17 @@ __all__ = [
     "forget",
     "headless",
     "lag",
+    "latest",
     "live_tap",
     "replay",
     "run",
+    "running",
+    "running_total",
     "start",
     "stop",
     "table",
     "tap",
+    "top",
     "topics",
     "transform",
     "workers",

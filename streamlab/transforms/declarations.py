@@ -38,6 +38,7 @@ class Windowed:
             µs of the clock; 0 fires in every epoch.
         null_keys: What becomes of rows with a null key: a group of their own, left
             out (and counted), or dead letters.
+        changelog: Whether the function reads rows with ``_op`` as a log of changes.
     """
 
     window: Window
@@ -46,6 +47,7 @@ class Windowed:
     combine: Callable[..., Any] | None = None
     early_us: int = 0
     null_keys: NullKeys = "group"
+    changelog: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Folded:
     on: EventTime | None = None
     lateness_us: int = 0
     ttl_us: int | None = None
+    changelog: bool = False
 
     def columns(self, events: pl.Schema) -> Mapping[str, pl.DataType]:
         """Return the columns of the state beside its keys, with their dtypes."""
@@ -101,6 +104,7 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
     lateness: str | timedelta,
     ttl: str | timedelta | None,
     join: Join | None,
+    changelog: bool,
 ) -> Declaration | None:
     """Return what the arguments of ``sl.transform`` declare; see there.
 
@@ -121,7 +125,7 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
             message = f"null_keys is {null_keys!r}"
             raise UsageError(message, hint='use "group", "drop" or "fail"')
         early_us = duration_us(early, "early")
-        return Windowed(window, names, emit, combine, early_us, null_keys)
+        return Windowed(window, names, emit, combine, early_us, null_keys, changelog)
     if state is not None:
         return Folded(
             names,
@@ -129,6 +133,7 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
             None if on is None else as_event_time(on),
             duration_us(lateness, "lateness"),
             None if ttl is None else duration_us(ttl, "ttl"),
+            changelog,
         )
     if join is not None:
         return Joined(join)
