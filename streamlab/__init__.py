@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.joins import interval_join, table_join
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
@@ -70,6 +71,7 @@ _WHERE = {
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
+    "interval_join": "streamlab.transforms.joins",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
     "replay": "streamlab.engines.local.rehearsal",
@@ -77,6 +79,7 @@ _WHERE = {
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
+    "table_join": "streamlab.transforms.joins",
     "tap": "streamlab.taps.tap",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
@@ -115,6 +118,7 @@ __all__ = [
     "export",
     "forget",
     "headless",
+    "interval_join",
     "lag",
     "live_tap",
     "replay",
@@ -122,6 +126,7 @@ __all__ = [
     "start",
     "stop",
     "table",
+    "table_join",
     "tap",
     "topics",
     "transform",
