@@ -27,6 +27,12 @@ Null where nothing is. For windows: those that end at or before it are closed. T
 operator that reads it drops it before the user's function sees the row.
 """
 
+REMOVED: Final = "_removed"
+"""Hidden Boolean column of a table's input: true of a message without a value.
+
+Only the columns of its key are filled; the row of that key is removed.
+"""
+
 LATE: Final = 2**63 - 1
 """The floor of an event that is late: everything is closed for it."""
 
@@ -130,6 +136,10 @@ class Operator(ABC):
         timeless: Inputs that are tables to look up: their events do not hold the
             watermark back, and are read to their present end before the first event
             of another input is.
+        tables: Inputs that are tables → the columns of their keys. A message without
+            a value is a row of them, marked by ``REMOVED``.
+        deterministic: Whether the same input gives the same output again. If not, an
+            epoch that a sink gets twice may come otherwise the second time.
         keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
@@ -139,6 +149,8 @@ class Operator(ABC):
     output_schema: pl.Schema
     times: Mapping[str, EventTime] = MappingProxyType({})
     timeless: frozenset[str] = frozenset()
+    tables: Mapping[str, Sequence[str]] = MappingProxyType({})
+    deterministic: bool = True
     keeps: str = "rows"
 
     def floors(

@@ -136,6 +136,24 @@ class Sides:
         """Return left rows at rest as they came."""
         return left.select(_shown(self.left))
 
+    def beside(
+        self, left: pl.DataFrame, right: pl.DataFrame, places: pl.Series, *, how: str
+    ) -> pl.DataFrame:
+        """Return left rows, each with one right row or none, in their order.
+
+        Args:
+            left: Left rows at rest.
+            right: Right rows at rest.
+            places: For each left row which right one; null: none.
+            how: ``inner`` leaves out those that have none, ``left`` fills with nulls.
+        """
+        if how == "inner":
+            is_there = places.is_not_null()
+            return self.pairs(left.filter(is_there), right[places.drop_nulls()])
+        # At a place that is null is a row of nulls.
+        partners = right.select(_shown(self.right)).select(pl.all().gather(places))
+        return pl.concat([left.select(_shown(self.left)), partners], how="horizontal")
+
     def only_right(self, right: pl.DataFrame) -> pl.DataFrame:
         """Return right rows at rest as pairs without a left row.
 
