@@ -25,6 +25,7 @@ from streamlab.operators.joining import PairsFunction, late_floors
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
 from streamlab.operators.ranges import TIME
 from streamlab.operators.sides import Sides
+from streamlab.sources import METADATA
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.joins import TableJoin
 from streamlab.transforms.steps import Step
@@ -48,7 +49,9 @@ class VersionsOperator(Operator):
         self.name = name
         self.inputs = join.streams
         self.times = {join.left: join.on, join.right: join.as_of}
-        self.tables = {join.right: tuple(key for _, key in join.keys)}
+        if join.as_of.column in METADATA:
+            # Of a message without a value only the log says when it was.
+            self.tables = {join.right: tuple(key for _, key in join.keys)}
         self._join = join
         schemas = inputs[join.left], inputs[join.right]
         for (stream, time), schema in zip(self.times.items(), schemas, strict=True):
