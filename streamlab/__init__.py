@@ -29,24 +29,35 @@ if TYPE_CHECKING:
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
-    from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
+    from streamlab.pipelines import (
+        DeadLetters,
+        Input,
+        Keyed,
+        Pace,
+        Pipeline,
+        StateSettings,
+    )
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.event_time import EventTime, event_time
     from streamlab.transforms.joins import interval_join, table_join
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
+    from streamlab.transforms.windows import count_window, hopping, session, tumbling
 
 _WHERE = {
     "ConsoleSink": "streamlab.connectors.console",
     "DeadLetters": "streamlab.pipelines",
     "Evaluation": "streamlab.transforms.evaluation",
+    "EventTime": "streamlab.transforms.event_time",
     "Field": "streamlab.contracts",
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
     "KafkaSource": "streamlab.connectors.kafka.source",
+    "Keyed": "streamlab.pipelines",
     "Latency": "streamlab.observe.delays",
     "MemorySink": "streamlab.connectors.memory",
     "MemorySource": "streamlab.connectors.memory",
@@ -59,6 +70,7 @@ _WHERE = {
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
+    "StateSettings": "streamlab.pipelines",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
@@ -66,16 +78,20 @@ _WHERE = {
     "Verdict": "streamlab.transforms.verdicts",
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
+    "count_window": "streamlab.transforms.windows",
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
+    "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
+    "hopping": "streamlab.transforms.windows",
     "interval_join": "streamlab.transforms.joins",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
     "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
+    "session": "streamlab.transforms.windows",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
@@ -83,6 +99,7 @@ _WHERE = {
     "tap": "streamlab.taps.tap",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
+    "tumbling": "streamlab.transforms.windows",
     "workers": "streamlab.observe.workers",
 }
 
@@ -90,10 +107,12 @@ __all__ = [
     "ConsoleSink",
     "DeadLetters",
     "Evaluation",
+    "EventTime",
     "Field",
     "Input",
     "KafkaSink",
     "KafkaSource",
+    "Keyed",
     "Latency",
     "MemorySink",
     "MemorySource",
@@ -106,6 +125,7 @@ __all__ = [
     "RunSummary",
     "Sample",
     "Schema",
+    "StateSettings",
     "StreamlabError",
     "Table",
     "Throughput",
@@ -113,16 +133,20 @@ __all__ = [
     "Verdict",
     "WorkerHandle",
     "connect",
+    "count_window",
     "doctor",
     "evaluate",
+    "event_time",
     "export",
     "forget",
     "headless",
+    "hopping",
     "interval_join",
     "lag",
     "live_tap",
     "replay",
     "run",
+    "session",
     "start",
     "stop",
     "table",
@@ -130,6 +154,7 @@ __all__ = [
     "tap",
     "topics",
     "transform",
+    "tumbling",
     "workers",
 ]
 

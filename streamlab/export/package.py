@@ -28,7 +28,7 @@ from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
 from streamlab.formats import OF_REGISTRY
-from streamlab.pipelines import DeadLetters, Input, Pipeline, file
+from streamlab.pipelines import DeadLetters, Input, Pipeline, file, sections
 from streamlab.pipelines.picture import mermaid
 from streamlab.pipelines.plan import plan
 from streamlab.registry import EXTRA as REGISTRY_EXTRA
@@ -262,13 +262,13 @@ def _sorted(rows: pl.DataFrame) -> pl.DataFrame:
 def _secrets(pipeline: Pipeline) -> list[str]:
     """Return the settings of connectors that must not be written, without values."""
     found: list[str] = []
-    sections = {
+    ends = {
         "source": pipeline.input.source,
         "sink": pipeline.sink,
         "dead_letters": pipeline.dead_letters,
     }
-    for section, connector in sections.items():
-        settings = file.settings_of(connector, pipeline.folder)
+    for section, connector in ends.items():
+        settings = sections.settings_of(connector, pipeline.folder)
         for name, value in _flattened(settings):
             why = secrets.objection(name, value)
             if why:
@@ -322,8 +322,8 @@ def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
 def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     """Return what the package needs: this streamlab, and what its code imports."""
     kinds = {
-        file.kind("source", pipeline.input.source),
-        file.kind("sink", pipeline.sink),
+        sections.kind("source", pipeline.input.source),
+        sections.kind("sink", pipeline.sink),
     }
     if pipeline.dead_letters.topic is not None:
         kinds.add("kafka")

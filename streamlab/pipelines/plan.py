@@ -9,8 +9,8 @@ import polars as pl
 
 from streamlab.connectors import BUILT_IN
 from streamlab.errors import PipelineError, near_names
-from streamlab.pipelines.file import kind
 from streamlab.pipelines.pipeline import Pipeline
+from streamlab.pipelines.sections import kind
 from streamlab.sinks import Guarantee
 from streamlab.transforms.application import Prepared, prepare
 from streamlab.transforms.plan import Claims, claims
