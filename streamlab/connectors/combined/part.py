@@ -28,11 +28,15 @@ class Part:
     @property
     def streams(self) -> dict[str, str]:
         """Return topic → the input that its events are of."""
-        return {
-            topic: name
+        return dict(self.pairs())
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return each topic of each input with the input."""
+        return [
+            (topic, name)
             for name in self.names
             for topic in self.sources[name].topics(self.pipeline)
-        }
+        ]
 
 
 def share_of(progress: Progress, topics: Collection[str]) -> Progress | None:

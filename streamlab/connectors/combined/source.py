@@ -70,7 +70,7 @@ class CombinedSource(Source):
         """
         found: dict[str, str] = {}
         for part in self.parts(pipeline):
-            for topic, name in part.streams.items():
+            for topic, name in part.pairs():
                 if topic in found:
                     message = (
                         f"the inputs {found[topic]} and {name} both read {topic!r}: "
