@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
+    from streamlab.operators.evaluation import StreamEvaluation, evaluate
     from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
-    from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.evaluation import Evaluation
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
@@ -58,6 +59,7 @@ _WHERE = {
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
+    "StreamEvaluation": "streamlab.operators.evaluation",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
@@ -66,7 +68,7 @@ _WHERE = {
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
     "doctor": "streamlab.doctor",
-    "evaluate": "streamlab.transforms.evaluation",
+    "evaluate": "streamlab.operators.evaluation",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
@@ -103,6 +105,7 @@ __all__ = [
     "RunSummary",
     "Sample",
     "Schema",
+    "StreamEvaluation",
     "StreamlabError",
     "Table",
     "Throughput",

@@ -28,6 +28,7 @@ from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
 from streamlab.formats import OF_REGISTRY
+from streamlab.operators.evaluation import evaluate
 from streamlab.pipelines import DeadLetters, Input, Pipeline, file
 from streamlab.pipelines.picture import mermaid
 from streamlab.pipelines.plan import plan
@@ -36,7 +37,6 @@ from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.taps.sample import Sample
 from streamlab.transforms.application import prepare
-from streamlab.transforms.evaluation import evaluate
 from streamlab.transforms.transform import Transform
 
 MAX_SAMPLE_BYTES = 10 * 2**20

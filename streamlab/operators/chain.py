@@ -165,6 +165,11 @@ class Chain:
         """Return the streams that are tables to look up; see ``Operator.timeless``."""
         return self.operators[0].timeless
 
+    @property
+    def result_key(self) -> Sequence[str]:
+        """Return the columns that name a row of a changelog; see the operator's."""
+        return self.operators[-1].result_key
+
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series
     ) -> pl.Series | None:

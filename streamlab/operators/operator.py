@@ -128,6 +128,9 @@ class Operator(ABC):
         timeless: Inputs that are tables to look up: their events do not hold the
             watermark back, and are read to their present end before the first event
             of another input is.
+        result_key: Columns that name a row of its output, where that has ``_op``:
+            a later row replaces an earlier one. None where rows are only inserted and
+            deleted.
     """
 
     name: str
@@ -136,6 +139,7 @@ class Operator(ABC):
     output_schema: pl.Schema
     times: Mapping[str, EventTime] = MappingProxyType({})
     timeless: frozenset[str] = frozenset()
+    result_key: Sequence[str] = ()
 
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series
