@@ -73,8 +73,7 @@ def static(panel: Panel) -> Html:
     """Return the panel as a table and a picture."""
     parts = [markup.facts(panel.facts.items())] if panel.facts else []
     if panel.bars or any(len(points) > 1 for points in panel.lines.values()):
-        chart = _bars(panel) if panel.bars else _lines(panel)
-        parts.append(pictures.picture(chart, panel.title))
+        parts.append(pictures.picture(chart(panel), panel.title))
     if panel.columns:
         parts.append(markup.table(panel.columns, panel.rows, right=panel.right))
     if panel.note:
@@ -89,6 +88,11 @@ def plain(panel: Panel) -> str:
     if panel.columns:
         parts.append(markup.plain_table(panel.columns, panel.rows))
     return "\n".join(map(markup.visible, [*parts, panel.note] if panel.note else parts))
+
+
+def chart(panel: Panel) -> Any:
+    """Return the lines or bars of a panel as a chart."""
+    return _bars(panel) if panel.bars else _lines(panel)
 
 
 def _bars(panel: Panel) -> Any:
