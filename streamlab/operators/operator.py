@@ -93,10 +93,12 @@ class Failed:
     Attributes:
         rows: Input rows of the groups at fault, with the operator's input schema.
         reason: One sentence, without any value of an event.
+        input: Parameter that got the rows.
     """
 
     rows: pl.DataFrame
     reason: str
+    input: str = "events"
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ class Operator(ABC):
         result_key: Columns that name a row of its output, where that has ``_op``:
             a later row replaces an earlier one. None where rows are only inserted and
             deleted.
+        keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
     name: str
@@ -140,6 +143,7 @@ class Operator(ABC):
     times: Mapping[str, EventTime] = MappingProxyType({})
     timeless: frozenset[str] = frozenset()
     result_key: Sequence[str] = ()
+    keeps: str = "rows"
 
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series
