@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
-    from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.evaluation import Evaluation
     from streamlab.transforms.event_time import EventTime, event_time
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
@@ -73,7 +73,6 @@ _WHERE = {
     "count_window": "streamlab.transforms.windows",
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.operators.evaluation",
-    "evaluate": "streamlab.transforms.evaluation",
     "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",

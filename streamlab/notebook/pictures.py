@@ -62,7 +62,7 @@ def course(evaluation: StreamEvaluation) -> Any:
     )
     base = alt.Chart(seen)
     time = alt.Y("time:T", title="event time (UTC)")
-    events = base.mark_circle(size=9, opacity=0.6).encode(
+    events = base.mark_circle(size=9, opacity=0.8).encode(
         x=alt.X("order:Q", title="events, as they were read"),
         y=time,
         color=alt.Color("kind:N", title=None, scale=colors),

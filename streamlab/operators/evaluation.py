@@ -38,6 +38,7 @@ from streamlab.transforms.verdicts import (
     Verdict,
     failed,
 )
+from streamlab.transforms.windows import WINDOW_START
 
 RANDOM_CUTS = (2, 5, 13)  # epochs of consecutive events
 WHOLE_RUNS = 8  # about how often the sample is run by all checks together
@@ -253,7 +254,7 @@ class _Trial:
         return StreamEvaluation(
             name=self._functions,
             sample=self.name,
-            output=ran.complete,
+            output=_by_window(ran.complete),
             rows_in=self.count,
             head=self.head,
             rows=self._verdict(ran),
@@ -268,7 +269,7 @@ class _Trial:
             ),
             seconds_per_million=ran.seconds * 1e6 / events,
             conversion_seconds_per_million=None,
-            incomplete=ran.incomplete,
+            incomplete=_by_window(ran.incomplete),
             late=sum(f.height for fs in ran.drive.late.values() for f in fs),
             held=ran.held,
             state_bytes=ran.state_bytes,
@@ -331,6 +332,13 @@ def _partitions(frames: Mapping[str, pl.DataFrame]) -> dict[str, list[int]]:
         for name, frame in frames.items()
         if PARTITION in frame.columns
     }
+
+
+def _by_window(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows as a person expects to see them: one window after the other."""
+    if WINDOW_START not in rows.columns:
+        return rows
+    return rows.sort(WINDOW_START, maintain_order=True)
 
 
 def _size(drive: Drive) -> int:
