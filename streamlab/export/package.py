@@ -104,7 +104,9 @@ def write(
         sample.save(made / SAMPLE)
         expected.write_parquet(made / EXPECTED)
         _require_small(made / SAMPLE)
-        proof = prove(made, parts.captured.values, expected)
+        aggregated = any(one.needs is not None for one in pipeline.transforms)
+        values = parts.captured.values
+        proof = prove(made, values, expected, aggregated=aggregated)
         files = destination.replaced(made, target, overwrite=overwrite)
     return Exported(
         name=pipeline.name,
