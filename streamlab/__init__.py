@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
+    from streamlab.operators.evaluation import StreamEvaluation, evaluate
     from streamlab.pipelines import (
         DeadLetters,
         Input,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
-    from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.evaluation import Evaluation
     from streamlab.transforms.event_time import EventTime, event_time
     from streamlab.transforms.joins import interval_join, table_join
     from streamlab.transforms.library.deduplicate import deduplicate
@@ -75,6 +76,7 @@ _WHERE = {
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
     "StateSettings": "streamlab.pipelines",
+    "StreamEvaluation": "streamlab.operators.evaluation",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
@@ -85,7 +87,7 @@ _WHERE = {
     "count_window": "streamlab.transforms.windows",
     "deduplicate": "streamlab.transforms.library.deduplicate",
     "doctor": "streamlab.doctor",
-    "evaluate": "streamlab.transforms.evaluation",
+    "evaluate": "streamlab.operators.evaluation",
     "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
@@ -135,6 +137,7 @@ __all__ = [
     "Sample",
     "Schema",
     "StateSettings",
+    "StreamEvaluation",
     "StreamlabError",
     "Table",
     "Throughput",
