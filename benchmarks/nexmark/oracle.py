@@ -110,8 +110,8 @@ SQL: Mapping[str, str] = {
             max(strftime(make_timestamp(date_time * 1000), '%H:%M')) AS minute,
             {_RANKS}, {_DISTINCT} FROM bids GROUP BY channel, day""",
     "q17": f"""
-        SELECT auction, {_window(size=DAY_MS)} AS day, {_RANKS}, min(price) AS min_price,
-            max(price) AS max_price, avg(price) AS avg_price,
+        SELECT auction, {_window(size=DAY_MS)} AS day, {_RANKS},
+            min(price) AS min_price, max(price) AS max_price, avg(price) AS avg_price,
             sum(price)::BIGINT AS sum_price
         FROM bids GROUP BY auction, day""",
     "q18": """

@@ -94,10 +94,9 @@ class Suite:
     def send(self) -> None:
         """Create the topics and send the events."""
         for stream in self.events.frames:
+            config = {"message.timestamp.type": "LogAppendTime"}  # for q12
             flights.create_topic(
-                self.servers.kafka,
-                stream,
-                **{"message.timestamp.type": "LogAppendTime"},
+                self.servers.kafka, stream, partitions=flights.PARTITIONS, **config
             )
             frame = self.events.sent(stream)
             text = io.BytesIO()
@@ -203,7 +202,7 @@ class Suite:
                     continue
                 kind, time_ms = message.timestamp()
                 assert kind == TIMESTAMP_LOG_APPEND_TIME
-                values.append(message.value())
+                values.append(message.value() or b"")
                 times.append(time_ms)
         consumer.close()
         bidders = pl.read_ndjson(b"\n".join(values))["bidder"].to_list()
