@@ -197,8 +197,8 @@ def _bids(number: np.ndarray, chance: np.random.Generator) -> pl.DataFrame:
 def _last_auction(number: np.ndarray) -> np.ndarray:
     """Return the id of the latest auction at each event, an auction's own included."""
     within = np.clip(number % PROPORTION - PERSONS, -1, AUCTIONS - 1)
-    last: np.ndarray = np.maximum(number // PROPORTION * AUCTIONS + within, 0)
-    return last + FIRST_ID
+    ids: np.ndarray = np.maximum(number // PROPORTION * AUCTIONS + within, 0) + FIRST_ID
+    return ids
 
 
 def _last_person(number: np.ndarray) -> np.ndarray:
@@ -208,8 +208,8 @@ def _last_person(number: np.ndarray) -> np.ndarray:
 def _recent(last: np.ndarray, chance: np.random.Generator) -> np.ndarray:
     """Return one of the latest ids, for each event."""
     known = np.minimum(last - FIRST_ID + 1, LATEST)
-    back: np.ndarray = (chance.random(last.size) * known).astype(np.int64)
-    return last - back
+    ids: np.ndarray = last - (chance.random(last.size) * known).astype(np.int64)
+    return ids
 
 
 def _text(chance: np.random.Generator, size: int) -> list[str]:
