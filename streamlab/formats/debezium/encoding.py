@@ -114,7 +114,7 @@ def encode_with_tombstones(
 
 
 def to_wire(value: pl.Expr, dtype: pl.DataType, *, precise: bool) -> pl.Expr:
-    """Return what JSON gets for a value: a number for a date, base64 for a decimal."""
+    """Return what is written for a value: a number for a date, bytes for a decimal."""
     if isinstance(dtype, pl.List):
         inner = to_wire(pl.element(), instantiated(dtype.inner), precise=precise)
         return value.list.eval(inner)
@@ -129,7 +129,7 @@ def to_wire(value: pl.Expr, dtype: pl.DataType, *, precise: bool) -> pl.Expr:
         ]
         return pl.when(value.is_not_null()).then(pl.struct(fields))
     if isinstance(dtype, pl.Decimal) and precise:
-        return value.map_batches(decimals.to_base64, return_dtype=pl.String)
+        return value.map_batches(decimals.to_bytes, return_dtype=pl.Binary)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone:
         return value  # text, as plain JSON has it
     convert = _NUMBERS.get(type(dtype))
