@@ -71,7 +71,7 @@ def recognised(value: bytes) -> Framing | None:
             REGISTRY_CODE,
             f"in the Confluent wire format (schema id {identity}), "
             f"{_payload(value[wire.HEADER_BYTES :])}",
-            "format 'avro', 'protobuf' or 'json-schema' reads it "
+            "format 'avro', 'debezium-avro', 'protobuf' or 'json-schema' reads it "
             f"(pip install '{DISTRIBUTION}[registry]')",
         )
     for start, name in _COMPRESSED.items():
