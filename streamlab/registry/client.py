@@ -25,6 +25,7 @@ TIMEOUT_S = 5.0  # for one request
 TRIES = 3
 WAIT_S = 0.2  # before the second try; twice as long before the third
 MOST_UNKNOWN = 10_000  # ids that are remembered to be unknown
+DEFAULT_CONTEXT = "."
 UNKNOWN_KEPT_S = 30.0  # an id that nobody knows may be registered later
 
 _SUBJECT_NOT_FOUND, _VERSION_NOT_FOUND, _SCHEMA_NOT_FOUND = 40401, 40402, 40403
@@ -59,6 +60,7 @@ class Registered:
         references: Other schemas that it uses.
         subject: The subject that it was asked for by, if it was.
         version: Its version in that subject; 0 where none was asked for.
+        guid: What names it in every registry, where the registry says so.
     """
 
     id: int
@@ -67,6 +69,7 @@ class Registered:
     references: tuple[Reference, ...] = ()
     subject: str = ""
     version: int = 0
+    guid: str = ""
 
     @classmethod
     def of(cls, found: Mapping[str, Any], *, number: int = 0) -> Registered:
@@ -82,6 +85,7 @@ class Registered:
             ),
             subject=found.get("subject") or "",
             version=int(found.get("version") or 0),
+            guid=found.get("guid") or "",
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -90,6 +94,7 @@ class Registered:
             "id": self.id,
             "subject": self.subject,
             "version": self.version,
+            **({"guid": self.guid} if self.guid else {}),
             **_body(self),
         }
 
@@ -135,7 +140,8 @@ class Registry:
         )
         self._lock = threading.Lock()
         self._by_id: dict[int, Registered] = {}
-        self._unknown: dict[int, float] = {}
+        self._by_guid: dict[str, int] = {}
+        self._unknown: dict[int | str, float] = {}
         self._by_version: dict[tuple[str, int], Registered] = {}
 
     def __str__(self) -> str:
@@ -158,11 +164,45 @@ class Registry:
         found = self._ask("GET", f"schemas/ids/{number}")
         with self._lock:
             if found is None:
-                if len(self._unknown) >= MOST_UNKNOWN:
-                    self._unknown.clear()
-                self._unknown[number] = time.monotonic() + UNKNOWN_KEPT_S
+                self._note_unknown(number)
                 return None
             return self._by_id.setdefault(number, Registered.of(found, number=number))
+
+    def id_of(self, guid: str) -> int | None:
+        """Return the id of the schema that has a GUID; None where there is none.
+
+        Registries that know no GUIDs have none.
+
+        Raises:
+            Unavailable: The registry does not answer.
+            Refused: It does not want to talk to us.
+        """
+        with self._lock:
+            if known := self._by_guid.get(guid):
+                return known
+            if time.monotonic() < self._unknown.get(guid, 0):
+                return None
+        ids = self._ids(guid)
+        with self._lock:
+            if not ids:
+                self._note_unknown(guid)
+                return None
+            number = ids.get(DEFAULT_CONTEXT, next(iter(ids.values())))
+            return self._by_guid.setdefault(guid, number)
+
+    def _ids(self, guid: str) -> Mapping[str, int]:
+        """Return context of the registry → the id that a schema has in it.
+
+        Source: https://docs.redpanda.com/api/doc/schema-registry/operation/operation-get_schemas_guids_guid_ids
+        """
+        answer = self._answer("GET", f"schemas/guids/{guid}/ids")
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return {}
+        found = _json(answer)
+        if not isinstance(found, list):
+            self._read(answer)
+            return {}
+        return {each["context"]: int(each["id"]) for each in found}
 
     def latest(self, subject: str) -> Registered | None:
         """Return the newest version of a subject; None where there is no subject."""
@@ -240,12 +280,26 @@ class Registry:
         found = self._ask("GET", path)
         return None if found is None else Registered.of(found)
 
+    def _note_unknown(self, name: int | str) -> None:
+        """Remember an id or GUID that is not there; the lock is held."""
+        if len(self._unknown) >= MOST_UNKNOWN:
+            self._unknown.clear()
+        self._unknown[name] = time.monotonic() + UNKNOWN_KEPT_S
+
     def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any] | None:
         """Return the answer; None where what was asked for is not there.
 
         Raises:
             Unavailable: There is no answer, also not on another try.
             Refused: The answer is a refusal.
+        """
+        return self._read(self._answer(method, path, **body))
+
+    def _answer(self, method: str, path: str, **body: Any) -> httpx.Response:
+        """Return the answer, whatever it says.
+
+        Raises:
+            Unavailable: There is none, also not on another try.
         """
         for left in reversed(range(TRIES)):
             try:
@@ -255,7 +309,7 @@ class Registry:
                     raise self._away("does not answer", error) from error
             else:
                 if answer.status_code not in _FOR_NOW:
-                    return self._read(answer)
+                    return answer
                 if not left:
                     raise self._away(f"answers with HTTP {answer.status_code}")
             time.sleep(WAIT_S * (TRIES - left))

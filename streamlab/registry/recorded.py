@@ -41,6 +41,11 @@ class RecordedRegistry(Registry):
         """Return what it is."""
         return "(recorded schemas)"
 
+    def id_of(self, guid: str) -> int | None:
+        """Return the id of the schema that has a GUID; None where there is none."""
+        fitting = (one.id for one in self._recorded.values() if one.guid == guid)
+        return next(fitting, None)
+
     def _ask(self, method: str, path: str, **body: object) -> dict[str, object] | None:
         del body
         kind, _, number = path.rpartition("/")
