@@ -5,9 +5,9 @@ A topic of Avro events read as JSON would be a thousand times "not JSON at chara
 
 Sources: the wire format of Confluent's serialisers is in ``wire``, which takes any id
 where it is expected; here, where it is not, an id must be a likely one. A value whose
-schema is named in a header has no frame, and looks like what it is. The first bytes of gzip are in RFC 1952 2.3.1,
-of zlib in RFC 1950 2.2, of Zstandard in RFC 8878 3.1.1, of LZ4 in its frame format, the
-marks of UTF-16 in RFC 2781 3.2.
+schema is named in a header has no frame, and looks like what it is. The first bytes of
+gzip are in RFC 1952 2.3.1, of zlib in RFC 1950 2.2, of Zstandard in RFC 8878 3.1.1, of
+LZ4 in its frame format, the marks of UTF-16 in RFC 2781 3.2.
 """
 
 from __future__ import annotations

@@ -19,8 +19,9 @@ from streamlab.contracts import Schema
 from streamlab.errors import Refused, SchemaError, ValuesDisagree
 from streamlab.formats import Context, Decoded, Rejection, wire
 from streamlab.registry import connect
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
 from streamlab.registry.recorded import RecordedRegistry
+from streamlab.registry.schemas import Registered
 from streamlab.registry.subjects import Writing
 
 KNOWN_PLANS = 256

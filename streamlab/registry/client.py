@@ -11,8 +11,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +19,7 @@ from urllib.parse import quote
 import httpx
 
 from streamlab.errors import Refused, SettingsError, Unavailable
+from streamlab.registry.schemas import Registered
 
 TIMEOUT_S = 5.0  # for one request
 TRIES = 3
@@ -38,65 +38,6 @@ _FOR_NOW = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A schema that another one uses: under this name, that version of a subject."""
-
-    name: str
-    subject: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A schema as the registry has it.
-
-    Attributes:
-        id: Its number; 0 before it is registered.
-        kind: ``AVRO``, ``PROTOBUF`` or ``JSON``.
-        text: The schema itself.
-        references: Other schemas that it uses.
-        subject: The subject that it was asked for by, if it was.
-        version: Its version in that subject; 0 where none was asked for.
-        guid: What names it in every registry, where the registry says so.
-    """
-
-    id: int
-    kind: str
-    text: str
-    references: tuple[Reference, ...] = ()
-    subject: str = ""
-    version: int = 0
-    guid: str = ""
-
-    @classmethod
-    def of(cls, found: Mapping[str, Any], *, number: int = 0) -> Registered:
-        """Return a schema from the protocol's JSON, of this id where it has none."""
-        references: Sequence[Mapping[str, Any]] = found.get("references") or ()
-        return cls(
-            id=number or int(found["id"]),
-            kind=found.get("schemaType") or "AVRO",
-            text=found.get("schema") or "",
-            references=tuple(
-                Reference(each["name"], each["subject"], int(each["version"]))
-                for each in references
-            ),
-            subject=found.get("subject") or "",
-            version=int(found.get("version") or 0),
-            guid=found.get("guid") or "",
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the schema as the protocol has it."""
-        return {
-            "id": self.id,
-            "subject": self.subject,
-            "version": self.version,
-            **({"guid": self.guid} if self.guid else {}),
-            **_body(self),
-        }
 
 
 class Registry:
@@ -222,7 +163,7 @@ class Registry:
     def registered(self, subject: str, schema: Registered) -> Registered | None:
         """Return the schema as the subject has it; None where it has no such."""
         path = f"subjects/{quote(subject, safe='')}"
-        found = self._ask("POST", path, json=_body(schema))
+        found = self._ask("POST", path, json=schema.body())
         return None if found is None else Registered.of(found)
 
     def register(self, subject: str, schema: Registered) -> int:
@@ -233,7 +174,7 @@ class Registry:
             Unavailable: The registry does not answer.
         """
         path = f"subjects/{quote(subject, safe='')}/versions"
-        found = self._ask("POST", path, json=_body(schema))
+        found = self._ask("POST", path, json=schema.body())
         if found is None:
             raise Refused(f"the registry {self} took no schema for subject {subject!r}")
         return int(found["id"])
@@ -241,7 +182,7 @@ class Registry:
     def compatible(self, subject: str, schema: Registered) -> bool:
         """Return whether a schema may follow the newest of a subject."""
         path = f"compatibility/subjects/{quote(subject, safe='')}/versions/latest"
-        found = self._ask("POST", path, json=_body(schema))
+        found = self._ask("POST", path, json=schema.body())
         return True if found is None else bool(found.get("is_compatible"))
 
     def references(self, schema: Registered) -> dict[str, Registered]:
@@ -350,17 +291,6 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return None
-
-
-def _body(schema: Registered) -> dict[str, Any]:
-    return {
-        "schema": schema.text,
-        "schemaType": schema.kind,
-        "references": [
-            {"name": each.name, "subject": each.subject, "version": each.version}
-            for each in schema.references
-        ],
-    }
 
 
 def _not_a_url() -> SettingsError:

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from streamlab.errors import Refused
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 
 OWN_IDS = 2**30
 """Ids from here on, up to 2**31, are of schemas that no registry has. Registries count

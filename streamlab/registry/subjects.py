@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 
 from streamlab.errors import Refused, UsageError, near_names
 from streamlab.registry import AUTO, LATEST, RECORD, STRATEGY
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 
 STRATEGIES = ("topic", "record", "topic-record")
 

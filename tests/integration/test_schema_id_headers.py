@@ -29,8 +29,8 @@ from streamlab.export.replay import replay
 from streamlab.formats import Context, named, wire
 from streamlab.formats.protobuf.compiling import compiled
 from streamlab.pipelines.file import load
-from streamlab.registry.client import Registered
 from streamlab.registry.recorded import recorded
+from streamlab.registry.schemas import Registered
 from streamlab.taps.sample import Sample
 
 pytestmark = pytest.mark.integration

@@ -36,7 +36,8 @@ from streamlab.formats.registered import (
     RegisteredFormat,
     with_references,
 )
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 
 
 class AvroFormat(RegisteredFormat):

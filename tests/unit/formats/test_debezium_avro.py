@@ -21,8 +21,8 @@ from streamlab.errors import RowsRefused, SchemaError, UnknownName, UsageError
 from streamlab.formats import Context, named, wire
 from streamlab.formats.changes import change_schema
 from streamlab.formats.debezium import DebeziumFormat
-from streamlab.registry.client import Registered
 from streamlab.registry.recorded import OwnSchemas, recorded, standing_in
+from streamlab.registry.schemas import Registered
 
 OWN = pl.Schema(
     {

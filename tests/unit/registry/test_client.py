@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 
 from streamlab.errors import Refused, SettingsError, Unavailable
 from streamlab.registry import client, connect
-from streamlab.registry.client import Reference, Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Reference, Registered
 
 
 class Server(ThreadingHTTPServer):

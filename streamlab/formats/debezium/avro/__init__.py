@@ -32,7 +32,7 @@ from streamlab.formats.registered import (
     RegisteredFormat,
 )
 from streamlab.registry import RECORD
-from streamlab.registry.client import Registered
+from streamlab.registry.schemas import Registered
 from streamlab.registry.subjects import KEY, Writing
 
 ENVELOPE = ".Envelope"
