@@ -88,6 +88,9 @@ class Origins(Protocol):
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedOrigins:
@@ -126,6 +129,10 @@ class ListedOrigins:
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
         return self.listed_headers.get(row, ())
+
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+        return self.listed_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,8 @@ class _JoinedOrigins:
 
     def __init__(self, parts: Sequence[tuple[int, Origins]]) -> None:
         self._parts = [origins for _, origins in parts]
-        self._ends = list(itertools.accumulate(length for length, _ in parts))
+        self._lengths = [length for length, _ in parts]
+        self._ends = list(itertools.accumulate(self._lengths))
 
     def counts(self) -> Mapping[TopicPartition, int]:
         counted: Counter[TopicPartition] = Counter()
@@ -200,6 +208,15 @@ class _JoinedOrigins:
     def headers(self, row: int) -> Headers:
         part, inner = self._place(row)
         return part.headers(inner)
+
+    def headed(self) -> Mapping[int, Headers]:
+        return {
+            row + end - length: headers
+            for end, length, part in zip(
+                self._ends, self._lengths, self._parts, strict=True
+            )
+            for row, headers in part.headed().items()
+        }
 
     def _place(self, row: int) -> tuple[Origins, int]:
         index = bisect_right(self._ends, row)
@@ -366,9 +383,11 @@ class Source(ABC):
     Attributes:
         format: The format of its values where there is only one; else empty, and the
             pipeline says which.
+        forgets_when: How a position that it has kept can be gone.
     """
 
     format: ClassVar[str] = ""
+    forgets_when: ClassVar[str] = "a group without members loses its offsets in time"
 
     @abstractmethod
     def open(self, pipeline: str, listener: Listener) -> Reader:
@@ -431,7 +450,7 @@ class Source(ABC):
         return None
 
     def keeps_position_in(self, pipeline: str) -> str:
-        """Return where the source keeps a pipeline's position, for the plan."""
+        """Return where the source keeps a pipeline's position, for people."""
         return f"the offsets of group streamlab.{pipeline}"
 
     def spelled(self, position: Position) -> str:

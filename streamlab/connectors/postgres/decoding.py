@@ -70,6 +70,10 @@ class ChangeOrigins:
         del row
         return ()
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return no headers."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Shaped:

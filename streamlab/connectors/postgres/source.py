@@ -73,6 +73,7 @@ class PostgresSource(Source):
     """
 
     format: ClassVar[str] = "rows"
+    forgets_when: ClassVar[str] = "the slot was dropped, or the file removed"
 
     tables: Sequence[str] = ()
     publication: str = ""
