@@ -250,7 +250,7 @@ def q22(bids: pl.LazyFrame) -> pl.LazyFrame:
 
 
 q18 = sl.latest(["bidder", "auction"], on=TIME)
-q19 = sl.top(10, by=["price", "date_time"], descending=[True, False], keys="auction")
+q19 = sl.top(10, by="price", keys="auction", on=TIME)
 
 BIDS = ("bids",)
 BOTH = ("auctions", "bids")

@@ -34,6 +34,7 @@ PUBLIC = {
     "Sample",
     "Schema",
     "StateSettings",
+    "StreamEvaluation",
     "StreamlabError",
     "Table",
     "Throughput",
