@@ -238,6 +238,7 @@ class Assignment:
             it calls ``assigned``, so that the next one finds where they began.
         incarnations: Topic → its incarnation now.
         replaced: Makes the error for a topic whose incarnation is not the stored one.
+        new: Partitions that were added to topics whose others have history.
     """
 
     partitions: tuple[TopicPartition, ...]
@@ -245,6 +246,7 @@ class Assignment:
     start: Mapping[TopicPartition, Position]
     incarnations: Mapping[str, str]
     replaced: Replaced = TopicRecreated
+    new: tuple[TopicPartition, ...] = ()
 
 
 class Replaced(Protocol):

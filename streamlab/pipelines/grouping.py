@@ -7,6 +7,10 @@ from enum import Enum
 
 from streamlab.connectors.combined import CombinedSource
 from streamlab.pipelines.pipeline import Pipeline
+from streamlab.positions import TopicPartition
+
+EVERYTHING = "*"
+"""The task of all partitions of all inputs."""
 
 
 class Grouping(Enum):
@@ -15,6 +19,14 @@ class Grouping(Enum):
     ALONE = "each partition"
     ALIGNED = "the partitions of equal number of all inputs"
     TOGETHER = "all partitions"
+
+    def task_of(self, partition: TopicPartition) -> str:
+        """Return the name of a partition's task."""
+        if self is Grouping.TOGETHER:
+            return EVERYTHING
+        if self is Grouping.ALIGNED:
+            return f"{EVERYTHING}/{partition.partition}"
+        return str(partition)
 
 
 @dataclass(frozen=True, slots=True)

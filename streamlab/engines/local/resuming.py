@@ -38,7 +38,7 @@ def resumed(
     if stored is None:
         if history is not None:
             history.require(given)
-            history.begin()
+            history.begin(given.incarnations)
         first = {one.task: one for one in initial}
         chosen = {
             partition: given.committed.get(partition, first[str(partition)])
