@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
     from streamlab.transforms.event_time import EventTime, event_time
+    from streamlab.transforms.joins import interval_join, table_join
     from streamlab.transforms.library.deduplicate import deduplicate
     from streamlab.transforms.library.latest import latest
     from streamlab.transforms.library.running import running, running_total
@@ -78,6 +79,7 @@ _WHERE = {
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
+    "interval_join": "streamlab.transforms.joins",
     "lag": "streamlab.observe.lag",
     "latest": "streamlab.transforms.library.latest",
     "live_tap": "streamlab.taps.live",
@@ -88,6 +90,7 @@ _WHERE = {
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
+    "table_join": "streamlab.transforms.joins",
     "tap": "streamlab.taps.tap",
     "top": "streamlab.transforms.library.top",
     "topics": "streamlab.connectors.kafka.topics",
@@ -130,6 +133,7 @@ __all__ = [
     "export",
     "forget",
     "headless",
+    "interval_join",
     "lag",
     "latest",
     "live_tap",
@@ -140,6 +144,7 @@ __all__ = [
     "start",
     "stop",
     "table",
+    "table_join",
     "tap",
     "top",
     "topics",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from streamlab.operators.chain import Chain, Passed, late
-from streamlab.operators.operator import Counts, Failed, Moment
+from streamlab.operators.operator import REMOVED, Counts, Failed, Moment
 from streamlab.operators.watermarks import Watermarks
 from streamlab.positions import TopicPartition
 from streamlab.state.memory import in_memory
@@ -115,7 +115,8 @@ class Drive:
             self.late.setdefault(name, []).append(events.filter(mask))
             events = events.filter(~mask)
             floors = floors.filter(~mask) if floors is not None else None
-        return self.chain.enter(name, events.select(columns.names()), floors)
+        removed = [REMOVED] if REMOVED in events.columns else []
+        return self.chain.enter(name, events.select(columns.names() + removed), floors)
 
     def _placed(
         self, name: str, events: pl.DataFrame, columns: pl.Schema
