@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from streamlab.transforms.library.latest import latest
     from streamlab.transforms.library.running import running, running_total
     from streamlab.transforms.library.top import top
+    from streamlab.transforms.regular_join import regular_join
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
@@ -97,6 +98,7 @@ _WHERE = {
     "lag": "streamlab.observe.lag",
     "latest": "streamlab.transforms.library.latest",
     "live_tap": "streamlab.taps.live",
+    "regular_join": "streamlab.transforms.regular_join",
     "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
     "running": "streamlab.transforms.library.running",
@@ -158,6 +160,7 @@ __all__ = [
     "lag",
     "latest",
     "live_tap",
+    "regular_join",
     "replay",
     "run",
     "running",

@@ -55,6 +55,7 @@ PUBLIC = {
     "lag",
     "latest",
     "live_tap",
+    "regular_join",
     "replay",
     "run",
     "running",
