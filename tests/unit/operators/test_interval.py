@@ -372,3 +372,22 @@ def test_pairs_are_behind_the_watermark_by_no_more_than_the_page_says(
                 assert isinstance(latest, int)
                 furthest = max(furthest, drive.moment.before - latest)
     assert needed - 6 <= furthest <= needed
+
+
+def test_categories_meet_texts() -> None:
+    """And stay categories."""
+
+    @sl.transform(join=sl.interval_join("a", "b", keys="k", times="t", upper="1s"))
+    def joined(pairs: pl.LazyFrame) -> pl.LazyFrame:
+        return pairs
+
+    left = pl.DataFrame({"k": ["x", "y"], "t": [1, 1]}).cast({"k": pl.Categorical})
+    right = pl.DataFrame({"k": ["y", "x"], "t": [1, 2]})
+    schemas = {"a": Schema.of(left.schema), "b": Schema.of(right.schema)}
+    drive = Drive.of(Chain.of([joined], schemas, Path()))
+    drive.epoch({"a": left, "b": right}, ended=True)
+    assert drive.output.schema["k"] == pl.Categorical
+    assert sorted(drive.output.cast({"k": pl.String}).rows()) == [
+        ("x", 1, 2),
+        ("y", 1, 1),
+    ]
