@@ -21,8 +21,8 @@ from streamlab.errors import UsageError
 from streamlab.formats.changes import OP, OPERATIONS
 from streamlab.operators.changing import table_columns
 from streamlab.operators.joining import PairsFunction, join_of
-from streamlab.operators.partners import Delta, Keeping
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
+from streamlab.operators.partners import Delta, Keeping
 from streamlab.operators.sides import Sides, known
 from streamlab.state.table import StateTable
 from streamlab.transforms.regular_join import RegularJoin
