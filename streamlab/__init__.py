@@ -29,11 +29,19 @@ if TYPE_CHECKING:
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
-    from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
+    from streamlab.operators.evaluation import StreamEvaluation, evaluate
+    from streamlab.pipelines import (
+        DeadLetters,
+        Input,
+        Keyed,
+        Pace,
+        Pipeline,
+        StateSettings,
+    )
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
-    from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.evaluation import Evaluation
     from streamlab.transforms.event_time import EventTime, event_time
     from streamlab.transforms.joins import interval_join, table_join
     from streamlab.transforms.library.deduplicate import deduplicate
@@ -44,6 +52,7 @@ if TYPE_CHECKING:
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
+    from streamlab.transforms.windows import count_window, hopping, session, tumbling
 
 _WHERE = {
     "ConsoleSink": "streamlab.connectors.console",
@@ -54,6 +63,7 @@ _WHERE = {
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
     "KafkaSource": "streamlab.connectors.kafka.source",
+    "Keyed": "streamlab.pipelines",
     "Latency": "streamlab.observe.delays",
     "MemorySink": "streamlab.connectors.memory",
     "MemorySource": "streamlab.connectors.memory",
@@ -66,6 +76,8 @@ _WHERE = {
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
+    "StateSettings": "streamlab.pipelines",
+    "StreamEvaluation": "streamlab.operators.evaluation",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
@@ -73,13 +85,15 @@ _WHERE = {
     "Verdict": "streamlab.transforms.verdicts",
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
+    "count_window": "streamlab.transforms.windows",
     "deduplicate": "streamlab.transforms.library.deduplicate",
     "doctor": "streamlab.doctor",
-    "evaluate": "streamlab.transforms.evaluation",
+    "evaluate": "streamlab.operators.evaluation",
     "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
+    "hopping": "streamlab.transforms.windows",
     "interval_join": "streamlab.transforms.joins",
     "lag": "streamlab.observe.lag",
     "latest": "streamlab.transforms.library.latest",
@@ -89,6 +103,7 @@ _WHERE = {
     "run": "streamlab.engines.local",
     "running": "streamlab.transforms.library.running",
     "running_total": "streamlab.transforms.library.running",
+    "session": "streamlab.transforms.windows",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
@@ -97,6 +112,7 @@ _WHERE = {
     "top": "streamlab.transforms.library.top",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
+    "tumbling": "streamlab.transforms.windows",
     "workers": "streamlab.observe.workers",
 }
 
@@ -109,6 +125,7 @@ __all__ = [
     "Input",
     "KafkaSink",
     "KafkaSource",
+    "Keyed",
     "Latency",
     "MemorySink",
     "MemorySource",
@@ -121,6 +138,8 @@ __all__ = [
     "RunSummary",
     "Sample",
     "Schema",
+    "StateSettings",
+    "StreamEvaluation",
     "StreamlabError",
     "Table",
     "Throughput",
@@ -128,6 +147,7 @@ __all__ = [
     "Verdict",
     "WorkerHandle",
     "connect",
+    "count_window",
     "deduplicate",
     "doctor",
     "evaluate",
@@ -135,6 +155,7 @@ __all__ = [
     "export",
     "forget",
     "headless",
+    "hopping",
     "interval_join",
     "lag",
     "latest",
@@ -144,6 +165,7 @@ __all__ = [
     "run",
     "running",
     "running_total",
+    "session",
     "start",
     "stop",
     "table",
@@ -152,6 +174,7 @@ __all__ = [
     "top",
     "topics",
     "transform",
+    "tumbling",
     "workers",
 ]
 

@@ -29,7 +29,7 @@ import itertools
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -88,6 +88,9 @@ class Origins(Protocol):
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedOrigins:
@@ -126,6 +129,10 @@ class ListedOrigins:
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
         return self.listed_headers.get(row, ())
+
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+        return self.listed_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +178,8 @@ class _JoinedOrigins:
 
     def __init__(self, parts: Sequence[tuple[int, Origins]]) -> None:
         self._parts = [origins for _, origins in parts]
-        self._ends = list(itertools.accumulate(length for length, _ in parts))
+        self._lengths = [length for length, _ in parts]
+        self._ends = list(itertools.accumulate(self._lengths))
 
     def counts(self) -> Mapping[TopicPartition, int]:
         counted: Counter[TopicPartition] = Counter()
@@ -200,6 +208,15 @@ class _JoinedOrigins:
     def headers(self, row: int) -> Headers:
         part, inner = self._place(row)
         return part.headers(inner)
+
+    def headed(self) -> Mapping[int, Headers]:
+        return {
+            row + end - length: headers
+            for end, length, part in zip(
+                self._ends, self._lengths, self._parts, strict=True
+            )
+            for row, headers in part.headed().items()
+        }
 
     def _place(self, row: int) -> tuple[Origins, int]:
         index = bisect_right(self._ends, row)
@@ -298,6 +315,13 @@ class Reader(ABC):
     def close(self) -> None:
         """Leave the group and drop the connection; a second call does nothing."""
 
+    def only(self, topics: Collection[str] | None) -> None:  # noqa: B027 -- see its text
+        """Deliver events of some topics only; None delivers all again.
+
+        Only readers of several topics need to know how: one that reads a single topic
+        is held instead.
+        """
+
     def healthy(self) -> None:  # noqa: B027 -- most sources have nothing to check
         """Raise what a background check has found, such as a re-created topic.
 
@@ -359,9 +383,11 @@ class Source(ABC):
     Attributes:
         format: The format of its values where there is only one; else empty, and the
             pipeline says which.
+        forgets_when: How a position that it has kept can be gone.
     """
 
     format: ClassVar[str] = ""
+    forgets_when: ClassVar[str] = "a group without members loses its offsets in time"
 
     @abstractmethod
     def open(self, pipeline: str, listener: Listener) -> Reader:
@@ -389,6 +415,31 @@ class Source(ABC):
         """
         return False
 
+    def topics(self, pipeline: str) -> tuple[str, ...]:
+        """Return the topics that the partitions of its events are named by.
+
+        Args:
+            pipeline: Name of the pipeline, as for :meth:`open`.
+
+        Raises:
+            UsageError: The source cannot tell; it can be the only input, then.
+        """
+        del pipeline
+        topic = getattr(self, "topic", None)
+        if not isinstance(topic, str):
+            message = f"{self.describe()} cannot be one of several inputs"
+            raise UsageError(message)
+        return (topic,)
+
+    def together(self, others: Sequence[Source]) -> Source | None:
+        """Return one source that reads what this and others read, if there is one.
+
+        Args:
+            others: The other inputs, in their order.
+        """
+        del others
+        return None
+
     def schema(self) -> Schema | None:
         """Return the schema of its events where the system itself knows it.
 
@@ -399,7 +450,7 @@ class Source(ABC):
         return None
 
     def keeps_position_in(self, pipeline: str) -> str:
-        """Return where the source keeps a pipeline's position, for the plan."""
+        """Return where the source keeps a pipeline's position, for people."""
         return f"the offsets of group streamlab.{pipeline}"
 
     def spelled(self, position: Position) -> str:

@@ -28,15 +28,15 @@ from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
 from streamlab.formats import OF_REGISTRY
-from streamlab.pipelines import DeadLetters, Input, Pipeline, file
+from streamlab.operators.evaluation import evaluate
+from streamlab.operators.whole import rows_of
+from streamlab.pipelines import DeadLetters, Input, Pipeline, file, sections
 from streamlab.pipelines.picture import mermaid
 from streamlab.pipelines.plan import plan
 from streamlab.registry import EXTRA as REGISTRY_EXTRA
 from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.taps.sample import Sample
-from streamlab.transforms.application import prepare
-from streamlab.transforms.evaluation import evaluate
 from streamlab.transforms.transform import Transform
 
 MAX_SAMPLE_BYTES = 10 * 2**20
@@ -91,8 +91,9 @@ def write(
     _require_events(pipeline)
     parts = _carried(pipeline, sample)
     in_order = _require_promise(pipeline, sample)
-    prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-    expected = prepared.apply(sample.frame)
+    expected = rows_of(
+        pipeline.transforms, sample.frame, pipeline.input.schema, pipeline.folder
+    )
     if not in_order:
         expected = _sorted(expected)
     target = Path(folder) / pipeline.name
@@ -103,7 +104,9 @@ def write(
         sample.save(made / SAMPLE)
         expected.write_parquet(made / EXPECTED)
         _require_small(made / SAMPLE)
-        proof = prove(made, parts.captured.values, expected)
+        aggregated = any(one.needs is not None for one in pipeline.transforms)
+        values = parts.captured.values
+        proof = prove(made, values, expected, aggregated=aggregated)
         files = destination.replaced(made, target, overwrite=overwrite)
     return Exported(
         name=pipeline.name,
@@ -262,13 +265,13 @@ def _sorted(rows: pl.DataFrame) -> pl.DataFrame:
 def _secrets(pipeline: Pipeline) -> list[str]:
     """Return the settings of connectors that must not be written, without values."""
     found: list[str] = []
-    sections = {
+    ends = {
         "source": pipeline.input.source,
         "sink": pipeline.sink,
         "dead_letters": pipeline.dead_letters,
     }
-    for section, connector in sections.items():
-        settings = file.settings_of(connector, pipeline.folder)
+    for section, connector in ends.items():
+        settings = sections.settings_of(connector, pipeline.folder)
         for name, value in _flattened(settings):
             why = secrets.objection(name, value)
             if why:
@@ -322,8 +325,8 @@ def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
 def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     """Return what the package needs: this streamlab, and what its code imports."""
     kinds = {
-        file.kind("source", pipeline.input.source),
-        file.kind("sink", pipeline.sink),
+        sections.kind("source", pipeline.input.source),
+        sections.kind("sink", pipeline.sink),
     }
     if pipeline.dead_letters.topic is not None:
         kinds.add("kafka")

@@ -179,6 +179,11 @@ class Chain:
         """Return whether the same input gives the same output again."""
         return all(one.deterministic for one in self.operators)
 
+    @property
+    def result_key(self) -> Sequence[str]:
+        """Return the columns that name a row of a changelog; see the operator's."""
+        return self.operators[-1].result_key
+
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series
     ) -> pl.Series | None:

@@ -147,6 +147,9 @@ class Operator(ABC):
             a value is a row of them, marked by ``REMOVED``.
         deterministic: Whether the same input gives the same output again. If not, an
             epoch that a sink gets twice may come otherwise the second time.
+        result_key: Columns that name a row of its output, where that has ``_op``:
+            a later row replaces an earlier one. None where rows are only inserted and
+            deleted.
         keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
@@ -160,6 +163,7 @@ class Operator(ABC):
     needs_keyed_partitions: bool = False
     tables: Mapping[str, Sequence[str]] = MappingProxyType({})
     deterministic: bool = True
+    result_key: Sequence[str] = ()
     keeps: str = "rows"
 
     def floors(

@@ -167,3 +167,12 @@ def signed_us(value: str | timedelta, what: str) -> int:
         message = f"{what} is {value!r}, and time is counted in microseconds"
         raise UsageError(message)
     return nanoseconds // 1_000 * (-1 if size != value else 1)
+
+
+def duration_text(microseconds: int) -> str:
+    """Return a duration as ``duration_us`` reads it, in the largest unit that fits."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        size = _NANOSECONDS[unit] // 1_000
+        if microseconds and microseconds % size == 0:
+            return f"{microseconds // size}{unit}"
+    return f"{microseconds}us" if microseconds else "0s"

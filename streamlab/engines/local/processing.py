@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from streamlab.errors import TransformError, first_line
-from streamlab.formats import Format, Rejection
+from streamlab.formats import Format, Rejection, wire
 from streamlab.pipelines import Pipeline
 from streamlab.positions import TopicPartition, leading
 from streamlab.sinks import DeadLetter
@@ -76,7 +76,8 @@ class Processor:
 
         Values that do not decode are dead letters of the stage ``decode``.
         """
-        decoded = self.format.decode(raw.values, self.pipeline.input.schema)
+        values = wire.whole(self.format.name, raw.values, raw.origins.headed)
+        decoded = self.format.decode(values, self.pipeline.input.schema)
         rows = decoded.kept(len(raw))
         events = decoded.frame
         if self.prepared.metadata:

@@ -13,8 +13,8 @@ from polars.testing import assert_frame_equal
 
 from streamlab.formats import Context, named, wire
 from streamlab.formats.avro.reading import Reading
-from streamlab.registry.client import Registered
 from streamlab.registry.recorded import recorded
+from streamlab.registry.schemas import Registered
 
 LEAVES = ("boolean", "int", "long", "float", "double", "bytes", "string")
 LOGICAL = ("timestamp-millis", "timestamp-micros", "local-timestamp-millis")

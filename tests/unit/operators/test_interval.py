@@ -20,7 +20,7 @@ from streamlab.operators.driving import Drive
 from streamlab.positions import TopicPartition
 from streamlab.transforms.event_time import event_time
 from streamlab.transforms.joins import How
-from tests.unit.operators.streams import Stream, epochs, held, random_rows
+from tests.unit.operators.partitioned import Stream, epochs, held, random_rows
 
 HOWS: tuple[How, ...] = ("inner", "left", "right", "full", "semi", "anti")
 LATENESS = 2

@@ -15,7 +15,7 @@ from streamlab.formats.changes import change_schema
 from streamlab.operators.chain import Chain
 from streamlab.operators.driving import Drive
 from streamlab.operators.operator import REMOVED
-from tests.unit.operators.streams import held
+from tests.unit.operators.partitioned import held
 
 ORDERS = pl.Schema({"order": pl.Int64, "customer": pl.Int64})
 CUSTOMERS = pl.Schema({"id": pl.Int32, "name": pl.String, "city": pl.String})

@@ -17,7 +17,7 @@ from streamlab.operators import versions
 from streamlab.operators.chain import Chain
 from streamlab.operators.driving import Drive
 from streamlab.transforms.event_time import event_time
-from tests.unit.operators.streams import Stream, epochs, held, random_rows
+from tests.unit.operators.partitioned import Stream, epochs, held, random_rows
 
 LATENESS = 2
 KEYS = 3
