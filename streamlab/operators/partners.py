@@ -22,6 +22,9 @@ from streamlab.state.table import StateTable, TableLayout
 DUE: Final = "_join_due"
 """When a row is dropped: Int64, µs of the clock."""
 
+NEVER: Final = None
+"""The due time of a row that is kept for ever."""
+
 _NEW: Final = " new"
 
 
@@ -90,13 +93,13 @@ class Keeping:
         return tables[self._layout.name].height
 
     def delta(
-        self, rows: pl.DataFrame, due: int, tables: Mapping[str, StateTable]
+        self, rows: pl.DataFrame, due: int | None, tables: Mapping[str, StateTable]
     ) -> Delta:
         """Return what an epoch's rows do; what names them is brought up to date.
 
         Args:
             rows: As they come.
-            due: When they are dropped, in µs of the clock.
+            due: When they are dropped, in µs of the clock, or ``NEVER``.
             tables: The tables by name.
         """
         at = pl.lit(due, pl.Int64).alias(DUE)
@@ -166,7 +169,7 @@ class _Identified:
         )
 
     def apply(
-        self, rows: pl.DataFrame, due: int, tables: Mapping[str, StateTable]
+        self, rows: pl.DataFrame, due: int | None, tables: Mapping[str, StateTable]
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the rows that are gone and those that are new, as they came."""
         table = tables[self.layout.name]

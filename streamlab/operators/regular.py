@@ -22,7 +22,7 @@ from streamlab.formats.changes import OP, OPERATIONS
 from streamlab.operators.changing import table_columns
 from streamlab.operators.joining import PairsFunction, join_of
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
-from streamlab.operators.partners import Delta, Keeping
+from streamlab.operators.partners import NEVER, Delta, Keeping
 from streamlab.operators.sides import Sides, known
 from streamlab.state.table import StateTable
 from streamlab.transforms.regular_join import RegularJoin
@@ -63,8 +63,6 @@ class _Side:
 class RegularOperator(Operator):
     """A regular join at work."""
 
-    deterministic = False
-
     def __init__(
         self,
         step: Step,
@@ -89,6 +87,12 @@ class RegularOperator(Operator):
                 (self._sides.left, self._sides.right), schemas, strict=True
             )
         )
+        # Then each pair comes once, whatever order the two inputs are read in.
+        self.deterministic = (
+            join.how == "inner"
+            and join.ttl_us is None
+            and not any(OP in schema for schema in schemas)
+        )
         self.layouts = (*self._left.layouts, *self._right.layouts)
         schema = pl.Schema({**self._sides.schema, OP: OPERATIONS})
         self._function = PairsFunction(step, schema)
@@ -104,7 +108,7 @@ class RegularOperator(Operator):
         before = self._height(tables)
         both = (self._left, self._right)
         expired = sum(one.expire(moment.wall_us, tables) for one in both)
-        due = moment.wall_us + self._join.ttl_us
+        due = NEVER if self._join.ttl_us is None else moment.wall_us + self._join.ttl_us
         deltas = [one.delta(frames[one.side.stream], due, tables) for one in both]
         left, right = self._touched(deltas, tables)
         changes = self._changes(left, right)

@@ -21,13 +21,13 @@ class RegularJoin(Join):
     Attributes:
         keys: Column of the left and of the right input, for each part of the key.
         how: Which rows come out that have no partner, with nulls.
-        ttl_us: For how long a row waits for partners, in µs of the clock.
+        ttl_us: For how long a row is kept, in µs of the clock; None for ever.
         identity: Input whose rows are changes → columns that name one of its rows.
     """
 
     keys: tuple[tuple[str, str], ...]
     how: RegularHow
-    ttl_us: int
+    ttl_us: int | None = None
     identity: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -37,7 +37,7 @@ def regular_join(
     *,
     keys: Keys,
     how: RegularHow = "inner",
-    ttl: str | timedelta,
+    ttl: str | timedelta | None = None,
     identity: Mapping[str, str | Sequence[str]] | None = None,
 ) -> RegularJoin:
     """Let all rows of two inputs meet whose keys are equal, whenever they come.
@@ -53,7 +53,8 @@ def regular_join(
         keys: A column of both, several, or pairs: ``[("id", "customer")]``.
         how: ``inner``, ``left`` or ``full``.
         ttl: For how long a row is kept after it came, by the clock; then it meets
-            nothing any more, and what came out of it stays.
+            nothing any more, and what came out of it stays. Without it the state grows
+            with both inputs.
         identity: For an input whose rows are changes (with ``_op``): columns that name
             one of its rows, such as ``{"orders": "order_id"}``.
 
@@ -74,5 +75,5 @@ def regular_join(
         if stream not in (left, right):
             message = f"identity names {stream!r}, and the inputs are {left} and "
             raise UsageError(message + right)
-    ttl_us = duration_us(ttl, "ttl")
+    ttl_us = None if ttl is None else duration_us(ttl, "ttl")
     return RegularJoin(left, right, key_pairs(keys), how, ttl_us, named)
