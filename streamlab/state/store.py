@@ -40,7 +40,7 @@ from streamlab.state.version import (
     read,
 )
 
-MEMORY_BYTES: Final = 64 << 20
+MEMORY_BYTES: Final = 32 << 20
 """Changes in memory beyond which they are written to segments."""
 
 _MOST_MEMORY: Final = 4
