@@ -395,11 +395,13 @@ class KafkaReader(Reader):
             start = topics.starts(self._client, topic.partitions, self._start)
             self._commit(committed.first(start, topic.incarnation))
         given = set(self._given)
+        new = [one for one in topic.partitions if one not in stored] if stored else []
         return Assignment(
             partitions=tuple(sorted(given)),
             committed={p: one for p, one in stored.items() if p in given},
             start=start,
             incarnations={topic.name: topic.incarnation},
+            new=tuple(new),
         )
 
     def _stored_offsets(self, topic: topics.Topic) -> list[ck.TopicPartition]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from streamlab.engines.local.history import History
 from streamlab.errors import Fenced, UsageError
 from streamlab.pipelines import Pipeline
+from streamlab.pipelines.prepared import prepared_of
 from streamlab.positions import Position, Progress, TopicPartition
 from streamlab.sinks import SinkBatch, SinkContext
-from streamlab.transforms.application import prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,7 @@ def _before(move: Move, incarnations: Mapping[str, str]) -> Progress:
 def _store_in_sink(
     pipeline: Pipeline, before: Sequence[Progress], after: Sequence[Progress]
 ) -> None:
-    schema = prepare(
-        pipeline.transforms, pipeline.input.schema, pipeline.folder
-    ).output_schema
+    schema = prepared_of(pipeline).output_schema
     writer = pipeline.sink.open(
         SinkContext(pipeline.name, schema, worker=f"{pipeline.name}-reset")
     )
