@@ -41,14 +41,17 @@ if TYPE_CHECKING:
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.event_time import EventTime, event_time
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
+    from streamlab.transforms.windows import count_window, hopping, session, tumbling
 
 _WHERE = {
     "ConsoleSink": "streamlab.connectors.console",
     "DeadLetters": "streamlab.pipelines",
     "Evaluation": "streamlab.transforms.evaluation",
+    "EventTime": "streamlab.transforms.event_time",
     "Field": "streamlab.contracts",
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
@@ -74,21 +77,26 @@ _WHERE = {
     "Verdict": "streamlab.transforms.verdicts",
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
+    "count_window": "streamlab.transforms.windows",
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
+    "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
+    "hopping": "streamlab.transforms.windows",
     "lag": "streamlab.observe.lag",
     "live_tap": "streamlab.taps.live",
     "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
+    "session": "streamlab.transforms.windows",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
     "tap": "streamlab.taps.tap",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
+    "tumbling": "streamlab.transforms.windows",
     "workers": "streamlab.observe.workers",
 }
 
@@ -96,6 +104,7 @@ __all__ = [
     "ConsoleSink",
     "DeadLetters",
     "Evaluation",
+    "EventTime",
     "Field",
     "Input",
     "KafkaSink",
@@ -121,21 +130,26 @@ __all__ = [
     "Verdict",
     "WorkerHandle",
     "connect",
+    "count_window",
     "doctor",
     "evaluate",
+    "event_time",
     "export",
     "forget",
     "headless",
+    "hopping",
     "lag",
     "live_tap",
     "replay",
     "run",
+    "session",
     "start",
     "stop",
     "table",
     "tap",
     "topics",
     "transform",
+    "tumbling",
     "workers",
 ]
 

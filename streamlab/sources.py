@@ -26,7 +26,7 @@ the last time, or that a partition stays with this reader.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
@@ -222,6 +222,13 @@ class Reader(ABC):
     def close(self) -> None:
         """Leave the group and drop the connection; a second call does nothing."""
 
+    def only(self, topics: Collection[str] | None) -> None:  # noqa: B027 -- see its text
+        """Deliver events of some topics only; None delivers all again.
+
+        Only readers of several topics need to know how: one that reads a single topic
+        is held instead.
+        """
+
     def healthy(self) -> None:  # noqa: B027 -- most sources have nothing to check
         """Raise what a background check has found, such as a re-created topic.
 
@@ -312,6 +319,31 @@ class Source(ABC):
         and no worker takes a run of it for the history of a pipeline.
         """
         return False
+
+    def topics(self, pipeline: str) -> tuple[str, ...]:
+        """Return the topics that the partitions of its events are named by.
+
+        Args:
+            pipeline: Name of the pipeline, as for :meth:`open`.
+
+        Raises:
+            UsageError: The source cannot tell; it can be the only input, then.
+        """
+        del pipeline
+        topic = getattr(self, "topic", None)
+        if not isinstance(topic, str):
+            message = f"{self.describe()} cannot be one of several inputs"
+            raise UsageError(message)
+        return (topic,)
+
+    def together(self, others: Sequence[Source]) -> Source | None:
+        """Return one source that reads what this and others read, if there is one.
+
+        Args:
+            others: The other inputs, in their order.
+        """
+        del others
+        return None
 
     def schema(self) -> Schema | None:
         """Return the schema of its events where the system itself knows it.

@@ -93,10 +93,12 @@ class Failed:
     Attributes:
         rows: Input rows of the groups at fault, with the operator's input schema.
         reason: One sentence, without any value of an event.
+        input: Parameter that got the rows.
     """
 
     rows: pl.DataFrame
     reason: str
+    input: str = "events"
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Operator(ABC):
         timeless: Inputs that are tables to look up: their events do not hold the
             watermark back, and are read to their present end before the first event
             of another input is.
+        keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
     name: str
@@ -136,6 +139,7 @@ class Operator(ABC):
     output_schema: pl.Schema
     times: Mapping[str, EventTime] = MappingProxyType({})
     timeless: frozenset[str] = frozenset()
+    keeps: str = "rows"
 
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series

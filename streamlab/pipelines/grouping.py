@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from streamlab.connectors.combined import CombinedSource
 from streamlab.pipelines.pipeline import Pipeline
+from streamlab.positions import TopicPartition
+
+EVERYTHING = "*"
+"""The task of all partitions of all inputs."""
 
 
 class Grouping(Enum):
@@ -14,6 +19,14 @@ class Grouping(Enum):
     ALONE = "each partition"
     ALIGNED = "the partitions of equal number of all inputs"
     TOGETHER = "all partitions"
+
+    def task_of(self, partition: TopicPartition) -> str:
+        """Return the name of a partition's task."""
+        if self is Grouping.TOGETHER:
+            return EVERYTHING
+        if self is Grouping.ALIGNED:
+            return f"{EVERYTHING}/{partition.partition}"
+        return str(partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,29 +49,36 @@ def grouping_of(pipeline: Pipeline) -> Grouped:
     are spread over the partitions by columns that the transform keeps by; a worker
     makes sure of it on the keys that it reads.
     """
-    declaring = [one for one in pipeline.transforms if one.needs is not None]
-    if not declaring:
+    if not pipeline.stateful:
         return Grouped(Grouping.ALONE, "each row is for itself")
-    first, needs = declaring[0], declaring[0].needs
-    if pipeline.transforms[0] is not first or len(declaring) > 1:
-        other = pipeline.transforms[0] if len(declaring) == 1 else declaring[1]
-        why = f"{other.name}() could change the columns that the others keep by"
-        return Grouped(Grouping.TOGETHER, why)
+    spread = _spread(pipeline)
+    if spread:
+        return Grouped(Grouping.TOGETHER, spread)
+    return Grouped(Grouping.ALIGNED, "the events are keyed by what is kept together")
+
+
+def _spread(pipeline: Pipeline) -> str:
+    """Return why events of one key may be in any partition; empty if they are not."""
+    first = next(one for one in pipeline.transforms if one.needs is not None)
+    others = [one for one in pipeline.transforms if one is not first]
+    if others:
+        return f"{others[0].name}() could change the columns that are kept by"
+    source = pipeline.source
+    if isinstance(source, CombinedSource) and not source.is_one:
+        return "the inputs are of several systems, each with partitions of its own"
     ways = set()
     for name, stream in pipeline.inputs.items():
-        if stream.keyed_by is None:
-            return Grouped(Grouping.TOGETHER, f"{name} does not say keyed_by")
-        kept_by = keys_of(needs, name)
-        foreign = [one for one in stream.keyed_by.columns if one not in kept_by]
+        keyed, kept_by = stream.keyed_by, keys_of(first.needs, name)
+        if keyed is None:
+            return f"{name} does not say keyed_by"
+        foreign = [one for one in keyed.columns if one not in kept_by]
         if foreign:
-            why = f"{name} is keyed by {foreign[0]}, and {first.name}() is not"
-            return Grouped(Grouping.TOGETHER, why)
-        positions = tuple(map(kept_by.index, stream.keyed_by.columns))
-        keyed = stream.keyed_by
-        ways.add((positions, keyed.partitioner, keyed.key_format))
-    if len(ways) > 1:
-        return Grouped(Grouping.TOGETHER, "the inputs are keyed in different ways")
-    return Grouped(Grouping.ALIGNED, f"{first.name}() keeps by what they are keyed by")
+            return f"{name} is keyed by {foreign[0]}, and {first.name}() keeps by " + (
+                ", ".join(kept_by) or "no column"
+            )
+        places = tuple(map(kept_by.index, keyed.columns))
+        ways.add((places, keyed.partitioner, keyed.key_format))
+    return "the inputs are keyed in different ways" if len(ways) > 1 else ""
 
 
 def keys_of(needs: object, stream: str) -> tuple[str, ...]:
@@ -70,6 +90,6 @@ def keys_of(needs: object, stream: str) -> tuple[str, ...]:
     """
     join = getattr(needs, "join", None)
     if join is not None:
-        names = getattr(join, "keys", ())
-        return tuple(names.get(stream, ()) if isinstance(names, dict) else names)
+        side = 0 if stream == join.left else 1
+        return tuple(pair[side] for pair in getattr(join, "keys", ()))
     return tuple(getattr(needs, "keys", ()))

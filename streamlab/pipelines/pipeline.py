@@ -8,7 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from streamlab.errors import PipelineError
+from streamlab.connectors.combined import CombinedSource
+from streamlab.errors import PipelineError, UsageError
 from streamlab.pipelines.input import Input
 from streamlab.sinks import Sink
 from streamlab.sources import Source
@@ -151,6 +152,8 @@ class Pipeline:
         """Check what needs no connection."""
         check_name(self.name)
         object.__setattr__(self, "inputs", self._named(self.__dict__["inputs"]))
+        if len(self.inputs) > 1:
+            self._check_several()
 
     @property
     def input(self) -> Input:
@@ -176,6 +179,36 @@ class Pipeline:
         if len(declaring) == 0:
             return self.transforms[0].streams if self.transforms else (EVENTS,)
         return declaring[0].streams
+
+    @property
+    def source(self) -> Source:
+        """Return what reads all inputs: the source of the one, or all as one."""
+        if len(self.inputs) == 1:
+            return self.input.source
+        return self._combined
+
+    @property
+    def topics(self) -> Mapping[str, str]:
+        """Return topic → the input that its events are of.
+
+        Raises:
+            UsageError: A source cannot tell its topics.
+        """
+        if len(self.inputs) == 1:
+            return {
+                t: n for n, i in self.inputs.items() for t in i.source.topics(self.name)
+            }
+        return self._combined.streams(self.name)
+
+    def source_of(self, topic: str) -> Source:
+        """Return the source of the input that has a topic."""
+        if len(self.inputs) == 1:
+            return self.input.source
+        return self.inputs[self.topics[topic]].source
+
+    @property
+    def _combined(self) -> CombinedSource:
+        return CombinedSource({name: one.source for name, one in self.inputs.items()})
 
     def on(self, source: Source) -> Pipeline:
         """Return the same pipeline with another source: ``on(sample.replay())``.
@@ -205,6 +238,23 @@ class Pipeline:
         if set(given) != set(wanted):
             raise self._other_streams(tuple(given))
         return {name: given[name] for name in wanted}
+
+    def _check_several(self) -> None:
+        """Refuse inputs that cannot be read together.
+
+        Raises:
+            PipelineError: With the reason.
+        """
+        try:
+            self._combined.streams(self.name)
+        except UsageError as error:
+            raise PipelineError(error.message, hint=error.hint) from None
+        bounded = {name: one.source.bounded for name, one in self.inputs.items()}
+        if len(set(bounded.values())) > 1:
+            ends = next(name for name, ends in bounded.items() if ends)
+            message = f"the input {ends} ends, and others do not"
+            hint = "read a finished table as tables={…}, or samples of all inputs"
+            raise PipelineError(message, hint=hint)
 
     def _other_streams(self, given: Sequence[str]) -> PipelineError:
         if not self.stateful:

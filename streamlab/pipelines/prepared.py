@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from streamlab.connectors.combined import CombinedSource
 from streamlab.errors import PipelineError
 from streamlab.operators.chain import Chain
 from streamlab.pipelines.input import Input
 from streamlab.pipelines.pipeline import Pipeline
+from streamlab.sources import Source
 from streamlab.transforms.application import Prepared, prepare
 from streamlab.transforms.event_time import EventTime, event_time
 
@@ -41,6 +43,14 @@ def entrances(pipeline: Pipeline, ready: Ready) -> Mapping[str, Prepared]:
     if isinstance(ready, Chain):
         return ready.entrance
     return dict.fromkeys(pipeline.inputs, ready)
+
+
+def source_of(pipeline: Pipeline, ready: Ready) -> Source:
+    """Return what reads all inputs: tables to look up are read to their end first."""
+    source = pipeline.source
+    if isinstance(source, CombinedSource) and isinstance(ready, Chain):
+        return replace(source, first=ready.timeless)
+    return source
 
 
 def event_times(pipeline: Pipeline, ready: Ready) -> Mapping[str, EventTime]:

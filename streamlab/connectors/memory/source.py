@@ -55,6 +55,11 @@ class MemorySource(Source):
             raise UsageError(message, hint="use 'earliest' or 'latest'")
         return MemoryReader(self, listener)
 
+    def topics(self, pipeline: str) -> tuple[str, ...]:
+        """Return the name of the topic."""
+        del pipeline
+        return (self.topic.name,)
+
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"memory topic {self.topic.name}"

@@ -102,9 +102,10 @@ class Partitions:
             if key in given.partitions
         }
         self.report.committed.update(positions)
-        spelled = self.pipeline.input.source.spelled
+        source_of = self.pipeline.source_of
         listed = ", ".join(
-            f"{key} from {spelled(value)}" for key, value in positions.items()
+            f"{key} from {source_of(key.topic).spelled(value)}"
+            for key, value in positions.items()
         )
         logger.info("reading %s", listed or "nothing: other workers have it all")
         return positions

@@ -55,7 +55,7 @@ def resumed(
     if stored is None:
         if history is not None:
             history.require(given)
-            history.begin()
+            history.begin(given.incarnations)
         chosen = tasks.kept(given, initial)
     else:
         _require_known(pipeline, stored, given)

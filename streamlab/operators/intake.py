@@ -1,0 +1,113 @@
+"""Intake: the rows of an epoch with their event time, without null keys or times."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from streamlab.errors import UnknownName
+from streamlab.operators.operator import FLOOR, Failed
+from streamlab.operators.slicing import TIME
+from streamlab.transforms.declarations import NullKeys
+from streamlab.transforms.event_time import EventTime
+
+Frames = Mapping[str, pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Rows of an epoch that an operator works on.
+
+    Attributes:
+        frames: Parameter → its rows, with ``TIME`` where it has an event time, and
+            ``FLOOR``.
+        failed: Rows that have no time, or no key where they must have one.
+        accepted: How many are not among the failed.
+        dropped: How many of these were left out for their null key.
+    """
+
+    frames: Frames
+    failed: tuple[Failed, ...] = ()
+    accepted: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What is asked of the rows of each input.
+
+    Attributes:
+        name: Of the transform.
+        inputs: Parameter → its columns.
+        keys: Columns that each input must have.
+        null_keys: What becomes of rows with a null key.
+        times: Parameter → its event time.
+    """
+
+    name: str
+    inputs: Mapping[str, pl.Schema]
+    keys: Sequence[str]
+    null_keys: NullKeys
+    times: Mapping[str, EventTime]
+
+    def __post_init__(self) -> None:
+        """Refuse keys that an input does not have.
+
+        Raises:
+            UnknownName: With near names.
+        """
+        for schema in self.inputs.values():
+            for key in self.keys:
+                if key not in schema:
+                    raise UnknownName(f"key of {self.name}() called", key, schema)
+
+    def take(self, frames: Frames) -> Taken:
+        """Return the rows to work on."""
+        failed: list[Failed] = []
+        taken: dict[str, pl.DataFrame] = {}
+        accepted = dropped = 0
+        for name, schema in self.inputs.items():
+            rows = self._timed(name, frames[name])
+            rows = self._refuse(name, rows, pl.col(TIME), "the event time", failed)
+            # The literal, because polars makes nothing of no expressions.
+            nulls = (pl.col(key).is_null() for key in self.keys)
+            keyless = pl.any_horizontal(pl.lit(value=False), *nulls)
+            if self.keys and self.null_keys == "fail":
+                which = f"a key ({', '.join(self.keys)})"
+                is_null = pl.when(keyless).then(None).otherwise(0)
+                rows = self._refuse(name, rows, is_null, which, failed)
+            accepted += rows.height
+            if self.keys and self.null_keys == "drop":
+                kept = rows.filter(~keyless)
+                dropped += rows.height - kept.height
+                rows = kept
+            taken[name] = rows.select(*schema, TIME, FLOOR)
+        return Taken(taken, tuple(failed), accepted, dropped)
+
+    def _timed(self, name: str, rows: pl.DataFrame) -> pl.DataFrame:
+        on = self.times.get(name)
+        time = (
+            pl.lit(0, pl.Int64) if on is None else on.expression(rows.schema[on.column])
+        )
+        if FLOOR not in rows.columns:
+            rows = rows.with_columns(pl.lit(None, pl.Int64).alias(FLOOR))
+        return rows.with_columns(time.alias(TIME))
+
+    def _refuse(
+        self,
+        name: str,
+        rows: pl.DataFrame,
+        value: pl.Expr,
+        what: str,
+        failed: list[Failed],
+    ) -> pl.DataFrame:
+        """Return the rows whose value is not null; the others have failed."""
+        there = rows.select(value.is_not_null()).to_series()
+        if there.all():
+            return rows
+        reason = f"{self.name}() needs {what}, and it is null"
+        gone = rows.filter(~there).select(self.inputs[name].names())
+        failed.append(Failed(gone, reason, name))
+        return rows.filter(there)
