@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from streamlab.taps.tap import tap
     from streamlab.transforms.evaluation import Evaluation, evaluate
     from streamlab.transforms.event_time import EventTime, event_time
+    from streamlab.transforms.library.deduplicate import deduplicate
+    from streamlab.transforms.library.latest import latest
+    from streamlab.transforms.library.running import running, running_total
+    from streamlab.transforms.library.top import top
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
@@ -78,6 +82,7 @@ _WHERE = {
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
     "count_window": "streamlab.transforms.windows",
+    "deduplicate": "streamlab.transforms.library.deduplicate",
     "doctor": "streamlab.doctor",
     "evaluate": "streamlab.transforms.evaluation",
     "event_time": "streamlab.transforms.event_time",
@@ -86,14 +91,18 @@ _WHERE = {
     "headless": "streamlab.headless",
     "hopping": "streamlab.transforms.windows",
     "lag": "streamlab.observe.lag",
+    "latest": "streamlab.transforms.library.latest",
     "live_tap": "streamlab.taps.live",
     "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
+    "running": "streamlab.transforms.library.running",
+    "running_total": "streamlab.transforms.library.running",
     "session": "streamlab.transforms.windows",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
     "tap": "streamlab.taps.tap",
+    "top": "streamlab.transforms.library.top",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
     "tumbling": "streamlab.transforms.windows",
@@ -131,6 +140,7 @@ __all__ = [
     "WorkerHandle",
     "connect",
     "count_window",
+    "deduplicate",
     "doctor",
     "evaluate",
     "event_time",
@@ -139,14 +149,18 @@ __all__ = [
     "headless",
     "hopping",
     "lag",
+    "latest",
     "live_tap",
     "replay",
     "run",
+    "running",
+    "running_total",
     "session",
     "start",
     "stop",
     "table",
     "tap",
+    "top",
     "topics",
     "transform",
     "tumbling",

@@ -11,7 +11,7 @@ windows closed go through the entrance together, so that their rows know it, too
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -138,6 +138,9 @@ class Chain:
                 stage = operator_of(step, columns, name)
             stages.append(stage)
             columns = {"events": stage.output_schema}
+        if not before:
+            wants = _first_of(stages).wants
+            entrance = {name: _with(one, wants) for name, one in entrance.items()}
         return cls(entrance, tuple(stages))
 
     @property
@@ -255,6 +258,17 @@ def _entrance(
     chosen = {name: METADATA_DTYPES[name] for name in offered}
     columns = pl.Schema({**chosen, **schema.dtypes})
     return Prepared((), schema, offered, columns, at_most_one=True)
+
+
+def _first_of(stages: Sequence[Stage]) -> Operator:
+    return next(one for one in stages if isinstance(one, Operator))
+
+
+def _with(entrance: Prepared, wants: Sequence[str]) -> Prepared:
+    """Return an entrance that hands more metadata through, which no function sees."""
+    own = entrance.schema.dtypes
+    asked = {*entrance.metadata, *(name for name in wants if name not in own)}
+    return replace(entrance, metadata=tuple(n for n in METADATA if n in asked))
 
 
 def _require_streams(

@@ -19,6 +19,7 @@ from streamlab.state.table import StateTable
 from streamlab.transforms.event_time import EventTime
 
 PARTITION = "_partition"
+OFFSET = "_offset"
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Drive:
         counts: Operator → its account so far.
         failed: Groups that a function failed on.
         moment: Of the last epoch.
+        taken: Stream → number of its events so far.
     """
 
     chain: Chain
@@ -44,6 +46,7 @@ class Drive:
     counts: dict[str, Counts] = field(default_factory=dict)
     failed: list[Failed] = field(default_factory=list)
     moment: Moment = field(default_factory=Moment)
+    taken: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -105,6 +108,7 @@ class Drive:
         columns = entrance.input_schema
         if events is None:
             events = columns.to_frame()
+        events = self._placed(name, events, columns)
         floors = self._floors(name, events)
         mask = late(floors)
         if mask is not None and mask.any():
@@ -112,6 +116,19 @@ class Drive:
             events = events.filter(~mask)
             floors = floors.filter(~mask) if floors is not None else None
         return self.chain.enter(name, events.select(columns.names()), floors)
+
+    def _placed(
+        self, name: str, events: pl.DataFrame, columns: pl.Schema
+    ) -> pl.DataFrame:
+        """Give events of a plain frame the place that the chain asks for."""
+        taken = self.taken.get(name, 0)
+        self.taken[name] = taken + events.height
+        place = {PARTITION: pl.lit(0), OFFSET: pl.int_range(pl.len()) + taken}
+        return events.with_columns(
+            value.cast(columns[column]).alias(column)
+            for column, value in place.items()
+            if column in columns and column not in events.columns
+        )
 
     def _floors(self, name: str, events: pl.DataFrame) -> pl.Series | None:
         on = self.chain.times.get(name)

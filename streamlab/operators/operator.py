@@ -66,11 +66,13 @@ class Counts:
         accepted: Rows that were taken in.
         released: Rows that were shown to the function for the last time, or folded.
         expired: Rows that left the state without that, such as by a TTL.
+        forgotten: Keys whose state a TTL dropped; these are no rows of the input.
     """
 
     accepted: int = 0
     released: int = 0
     expired: int = 0
+    forgotten: int = 0
 
     @property
     def held(self) -> int:
@@ -83,6 +85,7 @@ class Counts:
             self.accepted + other.accepted,
             self.released + other.released,
             self.expired + other.expired,
+            self.forgotten + other.forgotten,
         )
 
 
@@ -130,6 +133,10 @@ class Operator(ABC):
         timeless: Inputs that are tables to look up: their events do not hold the
             watermark back, and are read to their present end before the first event
             of another input is.
+        wants: Metadata columns that the chain hands in beside those of the input,
+            where the operator is the first thing that events come to.
+        needs_keyed_partitions: Whether all rows of a key must be of one partition,
+            because they are taken in the order in which they come.
         keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
@@ -139,6 +146,8 @@ class Operator(ABC):
     output_schema: pl.Schema
     times: Mapping[str, EventTime] = MappingProxyType({})
     timeless: frozenset[str] = frozenset()
+    wants: Sequence[str] = ()
+    needs_keyed_partitions: bool = False
     keeps: str = "rows"
 
     def floors(
