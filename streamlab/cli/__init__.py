@@ -53,18 +53,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = near_names(name, sorted(COMMANDS))
         print(f"streamlab: there is no command {name!r}; {hint}", file=sys.stderr)
         return USAGE_ERROR
-    module_name, summary = COMMANDS[name]
-    module = importlib.import_module(f"streamlab.cli.{module_name}")
-    parser = argparse.ArgumentParser(prog=f"streamlab {name}", description=summary)
-    module.add(name, parser)
     try:
-        code: int = module.run(name, parser.parse_args(rest))
+        return _run(name, rest)
     except StreamlabError as error:
         print(f"streamlab {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"streamlab {name}: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    """Import and run one command. The import may take a second, and be interrupted."""
+    module_name, summary = COMMANDS[name]
+    module = importlib.import_module(f"streamlab.cli.{module_name}")
+    parser = argparse.ArgumentParser(prog=f"streamlab {name}", description=summary)
+    module.add(name, parser)
+    code: int = module.run(name, parser.parse_args(words))
     return code
 
 

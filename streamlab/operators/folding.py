@@ -101,6 +101,7 @@ class FoldOperator(Operator):
     times: Mapping[str, EventTime] = field(init=False)
     wants: tuple[str, ...] = field(init=False)
     needs_keyed_partitions: bool = field(init=False)
+    result_key: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Lay out the tables."""
@@ -109,6 +110,8 @@ class FoldOperator(Operator):
         self.times = {self.stream: self.order.on} if self.order else {}
         self.wants = PLACE if self.order else ()
         self.needs_keyed_partitions = self.order is None
+        function = self.pairs.function.step.transform.function
+        self.result_key = getattr(function, "result_key", ())
         has_ttl = self.ttl_us is not None
         due = {DUE: pl.Int64()} if has_ttl else {}
         self._state = TableLayout(

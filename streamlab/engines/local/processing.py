@@ -17,7 +17,7 @@ import polars as pl
 from streamlab.contracts import Schema
 from streamlab.engines.local.epoch import Epoch
 from streamlab.errors import RowsRefused, TransformError, first_line
-from streamlab.formats import Format, Rejection
+from streamlab.formats import Format, Rejection, wire
 from streamlab.pipelines import Pipeline
 from streamlab.positions import Progress, TopicPartition, leading
 from streamlab.sinks import DeadLetter
@@ -119,7 +119,8 @@ def decode(
         name: The input.
         raw: What was read of it.
     """
-    decoded = format_.decode(raw.values, schema)
+    values = wire.whole(format_.name, raw.values, raw.origins.headed)
+    decoded = format_.decode(values, schema)
     rows = decoded.kept(len(raw))
     events = decoded.frame
     if metadata:

@@ -58,6 +58,11 @@ class LibraryFunction(ABC):
         """Return what the transform is called."""
         return self.called
 
+    @property
+    def result_key(self) -> tuple[str, ...]:
+        """Return what names a row of the output; see ``Operator.result_key``."""
+        return ()
+
     @abstractmethod
     def __call__(
         self, events: pl.LazyFrame, state: pl.LazyFrame

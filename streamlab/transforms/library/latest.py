@@ -74,6 +74,11 @@ class _Latest(LibraryFunction):
 
     changes: bool
 
+    @property
+    def result_key(self) -> tuple[str, ...]:
+        """Return the keys: a later row replaces an earlier one."""
+        return self.keys
+
     def __call__(
         self, events: pl.LazyFrame, state: pl.LazyFrame
     ) -> tuple[pl.LazyFrame, pl.LazyFrame]:
