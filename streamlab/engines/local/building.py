@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
-from streamlab.connectors.combined import CombinedSource
 from streamlab.engines.local.open_task import Standing
 from streamlab.engines.local.processing import Processing, Processor
 from streamlab.engines.local.pulse import Pulse
@@ -20,7 +19,7 @@ from streamlab.formats import named
 from streamlab.operators.chain import Chain
 from streamlab.pipelines import Pipeline
 from streamlab.pipelines.grouping import Grouping, grouping_of
-from streamlab.pipelines.prepared import prepared_of
+from streamlab.pipelines.prepared import prepared_of, source_of
 from streamlab.sources import RawBatch, Source
 from streamlab.state.store import TaskState
 from streamlab.transforms.declarations import Windowed
@@ -91,11 +90,8 @@ def parts_of(pipeline: Pipeline, retrying: Retrying, *, keeps_state: bool) -> Pa
         return TaskState.open(home, task, ready.layouts, state_id)
 
     stateful = StatefulProcessor(streams, ready, opened, retrying)
-    source = pipeline.source
-    if isinstance(source, CombinedSource):
-        source = replace(source, first=ready.timeless)
     return Parts(
-        source,
+        source_of(pipeline, ready),
         first,
         stateful,
         ready.output_schema,

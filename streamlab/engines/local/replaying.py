@@ -8,7 +8,7 @@ from pathlib import Path
 
 from streamlab.engines.local.dead_letters import DeadLetterFile
 from streamlab.errors import UsageError
-from streamlab.pipelines import Input, Pipeline
+from streamlab.pipelines import Pipeline
 from streamlab.settings import Settings, made_state_folder
 from streamlab.sinks import DeadLetter
 from streamlab.taps.sample import Sample
@@ -80,10 +80,10 @@ class Kept:
         Raises:
             UsageError: There are none, or they are not of the sample's topic.
         """
-        if into is None and not letters:
+        if not letters and (into is None or len(self.pipeline.inputs) > 1):
             raise UsageError("there are no such dead letters to keep")
-        topic = letters[0].topic if into is None else into.topic
-        stream = self._stream_of(topic)
+        topic = letters[0].topic if letters else ""
+        stream = self.pipeline.input_of(topic)
         if into is None:
             into = Sample.empty(
                 topic,
@@ -93,12 +93,6 @@ class Kept:
             )
         anew = into.with_schema(stream.schema)
         return anew.with_letters(letters, values, profile=stream.context.profile)
-
-    def _stream_of(self, topic: str) -> Input:
-        """Return the input that has a topic; the only one, whatever its topic is."""
-        if len(self.pipeline.inputs) == 1:
-            return self.pipeline.input
-        return self.pipeline.inputs[self.pipeline.topics[topic]]
 
     def replay(self, letters: Sequence[DeadLetter], *, topic: str = "") -> int:
         """Send events again, as they were, and remember that.
@@ -118,10 +112,11 @@ class Kept:
 
         by_topic: dict[str, list[DeadLetter]] = {}
         for letter in letters:
-            by_topic.setdefault(letter.topic, []).append(letter)
-        for origin, group in by_topic.items():
-            profile = getattr(self._stream_of(origin).source, "profile", "")
-            send_again(group, topic or origin, profile)
+            by_topic.setdefault(topic or letter.topic, []).append(letter)
+        for target, group in by_topic.items():
+            source = self.pipeline.source_of(group[0].topic)
+            profile = getattr(source, "profile", "")
+            send_again(group, target, profile)
             self._remember(group)
         return len(letters)
 
