@@ -11,7 +11,7 @@ from streamlab.engines.local.open_task import Standing
 from streamlab.engines.local.processing import Processing, Processor
 from streamlab.engines.local.pulse import Pulse
 from streamlab.engines.local.retrying import Retrying
-from streamlab.engines.local.standin import TaskState, home_of
+from streamlab.engines.local.state_home import PassingState, State, home_of
 from streamlab.engines.local.stateful import StatefulProcessor
 from streamlab.engines.local.streams import Streams
 from streamlab.engines.local.tasks import Tasks
@@ -20,7 +20,8 @@ from streamlab.operators.chain import Chain
 from streamlab.pipelines import Pipeline
 from streamlab.pipelines.grouping import Grouping, grouping_of
 from streamlab.pipelines.prepared import prepared_of, source_of
-from streamlab.sources import Source
+from streamlab.sources import RawBatch, Source
+from streamlab.state.store import TaskState
 from streamlab.transforms.declarations import Windowed
 
 US_PER_S = 1_000_000
@@ -31,22 +32,30 @@ class Parts:
     """What a worker is made of, as far as its pipeline decides it.
 
     Attributes:
+        source: What is read.
+        first: The first input; without state there is no other.
         processing: Decodes and transforms.
         output_schema: Columns of the rows.
         tasks: Which partitions make a task.
         pulse: When time alone makes an epoch.
-        source: Reads all inputs.
         stateful: ``processing`` again where it keeps state.
         streams: The inputs, where state is kept.
     """
 
+    source: Source
+    first: str
     processing: Processing
     output_schema: pl.Schema
     tasks: Tasks
     pulse: Pulse
-    source: Source
     stateful: StatefulProcessor | None = None
     streams: Streams | None = None
+
+    def input_of(self, batch: RawBatch) -> str:
+        """Return the input that a batch is of."""
+        if self.streams is None:
+            return self.first
+        return self.streams.by_topic[batch.spans[0].partition.topic]
 
     def standing(self) -> Mapping[str, Standing]:
         """Return how the tasks with state stand, by their names."""
@@ -64,31 +73,31 @@ def parts_of(pipeline: Pipeline, retrying: Retrying, *, keeps_state: bool) -> Pa
     Raises:
         UsageError: The transforms do not fit the schema.
     """
-    ready = prepared_of(pipeline)
+    ready, first = prepared_of(pipeline), next(iter(pipeline.inputs))
     if not isinstance(ready, Chain):
         codec = named(pipeline.input.format, pipeline.input.context)
+        processor = Processor(pipeline, codec, ready)
         return Parts(
-            Processor(pipeline, codec, ready),
-            ready.output_schema,
-            Tasks(),
-            Pulse(),
-            pipeline.source,
+            pipeline.source, first, processor, ready.output_schema, Tasks(), Pulse()
         )
     grouping = grouping_of(pipeline).grouping
     streams = Streams.of(pipeline, ready, spread=grouping is Grouping.ALIGNED)
     home = home_of(pipeline) if keeps_state else None
 
-    def opened(task: str, state_id: str | None) -> TaskState:
+    def opened(task: str, state_id: str | None) -> State:
+        if home is None:
+            return PassingState(ready.layouts)
         return TaskState.open(home, task, ready.layouts, state_id)
 
-    processor = StatefulProcessor(streams, ready, opened, retrying)
+    stateful = StatefulProcessor(streams, ready, opened, retrying)
     return Parts(
-        processor,
+        source_of(pipeline, ready),
+        first,
+        stateful,
         ready.output_schema,
         Tasks(grouping, keyed=True),
         Pulse(early_s=_early_s(pipeline)),
-        source_of(pipeline, ready),
-        processor,
+        stateful,
         streams,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from streamlab.engines.local.epoch import Clock
-from streamlab.engines.local.standin import TaskState
+from streamlab.engines.local.state_home import State
 from streamlab.operators.operator import Counts, Moment
 from streamlab.operators.watermarks import Watermarks
 from streamlab.positions import Progress, TopicPartition
@@ -64,7 +64,7 @@ class OpenTask:
     """
 
     name: str
-    state: TaskState
+    state: State
     watermarks: Watermarks
     state_id: str | None
     counts: dict[str, Counts] = field(default_factory=dict)
@@ -72,7 +72,7 @@ class OpenTask:
 
     @classmethod
     def of(
-        cls, progress: Progress, state: TaskState, bounds_us: Mapping[str, int]
+        cls, progress: Progress, state: State, bounds_us: Mapping[str, int]
     ) -> OpenTask:
         """Return a task as its state was saved.
 

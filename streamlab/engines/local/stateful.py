@@ -20,7 +20,7 @@ from streamlab.engines.local.epoch import Clock, Epoch
 from streamlab.engines.local.open_task import OpenTask, Standing
 from streamlab.engines.local.processing import Decoded, Processed, decode, failing
 from streamlab.engines.local.retrying import Retrying
-from streamlab.engines.local.standin import TaskState
+from streamlab.engines.local.state_home import State
 from streamlab.engines.local.streams import Streams
 from streamlab.errors import RowsRefused, TransformError
 from streamlab.operators.chain import Chain
@@ -28,7 +28,7 @@ from streamlab.positions import Progress, TopicPartition
 from streamlab.sinks import DeadLetter
 from streamlab.sources import RawBatch
 
-Opener = Callable[[str, str | None], TaskState]
+Opener = Callable[[str, str | None], State]
 
 
 @dataclass

@@ -13,7 +13,6 @@ from streamlab.operators.chain import Chain
 from streamlab.pipelines import Keyed, Pipeline
 from streamlab.pipelines.prepared import event_times
 from streamlab.positions import TopicPartition
-from streamlab.sources import RawBatch
 from streamlab.transforms.event_time import EventTime
 
 
@@ -44,12 +43,12 @@ class Streams:
 
     Attributes:
         by_name: Parameter → input.
-        by_topic: Topic → parameter; none where there is one input only.
+        by_topic: Topic → parameter.
         partitions: Topic → number of its partitions, as far as it is known.
     """
 
     by_name: Mapping[str, Stream]
-    by_topic: Mapping[str, str] = field(default_factory=dict)
+    by_topic: Mapping[str, str]
     partitions: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -73,12 +72,11 @@ class Streams:
             )
             for name, one in pipeline.inputs.items()
         }
-        return cls(by_name, topics_of(pipeline))
+        return cls(by_name, pipeline.topics)
 
     def of_topic(self, topic: str) -> Stream:
         """Return the input that a topic is of."""
-        name = self.by_topic.get(topic) or next(iter(self.by_name))
-        return self.by_name[name]
+        return self.by_name[self.by_topic[topic]]
 
     def bounds_us(self, partitions: Iterable[TopicPartition]) -> dict[str, int]:
         """Return topic → bound of its events, in µs, for topics that are watched."""
@@ -107,17 +105,3 @@ class Streams:
         stream = self.by_name[decoded.name]
         if stream.keyed is not None:
             keyed.check(decoded, stream.keyed, self.partitions)
-
-
-def topics_of(pipeline: Pipeline) -> dict[str, str]:
-    """Return topic → input; nothing where there is one input only."""
-    if len(pipeline.inputs) == 1:
-        return {}
-    return dict(pipeline.topics)
-
-
-def input_of(pipeline: Pipeline, batch: RawBatch) -> str:
-    """Return the input that a batch is of."""
-    by_topic = topics_of(pipeline)
-    (first, *_) = batch.spans
-    return by_topic.get(first.partition.topic) or next(iter(pipeline.inputs))

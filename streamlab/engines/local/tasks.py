@@ -15,9 +15,6 @@ from streamlab.pipelines.grouping import Grouping
 from streamlab.positions import Position, Progress, Span, TopicPartition
 from streamlab.sources import Assignment
 
-EVERYTHING = "*"
-"""The task of all partitions of all inputs."""
-
 
 @dataclass
 class Tasks:
@@ -40,11 +37,7 @@ class Tasks:
 
     def name_of(self, partition: TopicPartition) -> str:
         """Return the task of a partition."""
-        if self.grouping is Grouping.TOGETHER:
-            return EVERYTHING
-        if self.grouping is Grouping.ALIGNED:
-            return f"{EVERYTHING}/{partition.partition}"
-        return str(partition)
+        return self.grouping.task_of(partition)
 
     def initial(self, given: Assignment) -> list[Progress]:
         """Return the first progress of every task of the topics."""

@@ -30,7 +30,6 @@ from streamlab.engines.local.partitions import Partitions
 from streamlab.engines.local.report import Report
 from streamlab.engines.local.retrying import Retrying, Stopped
 from streamlab.engines.local.stages import Stages
-from streamlab.engines.local.streams import topics_of
 from streamlab.engines.local.summary import RunSummary
 from streamlab.errors import Fenced, Unavailable
 from streamlab.observe.status import WorkerStatus
@@ -106,11 +105,7 @@ class Worker:
             reading=self,
             history=None if self._bounded else History.of(pipeline),
         )
-        by_topic, first = topics_of(pipeline), next(iter(pipeline.inputs))
-        self._collector = Collector(
-            pipeline.pace,
-            input_of=lambda raw: by_topic.get(raw.spans[0].partition.topic, first),
-        )
+        self._collector = Collector(pipeline.pace, input_of=parts.input_of)
         self._reader: Reader | None = None
         self._goal = Goal()
         self._doubt: Fenced | None = None
