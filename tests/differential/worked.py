@@ -1,4 +1,4 @@
-"""A case through the real worker: bytes, epochs of random size, kills, state in files."""
+"""A case through the worker: bytes, epochs of random size, kills, state in files."""
 
 from __future__ import annotations
 
