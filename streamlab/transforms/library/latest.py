@@ -20,6 +20,7 @@ _WAS: Final = "_was_"
 _EXISTED: Final = "_existed"
 _THERE: Final = "_there"
 _FIRST: Final = "_is_first"
+_BEFORE: Final = "_before_it"
 
 
 def latest(
@@ -135,20 +136,23 @@ class _Latest(LibraryFunction):
         if UNAVAILABLE in schema:
             # An update may leave out a large value that did not change.
             rows = rows.with_columns(self._filled(name) for name in values)
+        # Where the row before stands is looked for once, and not for each column.
+        rows = rows.with_row_index(_BEFORE)
+        place = pl.col(_BEFORE).shift(1).over(self.keys)
         was = [
             pl.when(_FIRST)
             .then(pl.col(_STATE + name))
-            .otherwise(pl.col(name).shift(1).over(self.keys))
+            .otherwise(pl.col(name).gather(pl.col(_BEFORE)))
             .alias(_WAS + name)
             for name in values
         ]
         existed = (
             pl.when(_FIRST)
             .then(pl.col(_THERE).fill_null(value=False))
-            .otherwise(pl.col(OP).shift(1).over(self.keys) != "delete")
+            .otherwise(pl.col(OP).gather(pl.col(_BEFORE)) != "delete")
             .alias(_EXISTED)
         )
-        return rows.with_columns(*was, existed)
+        return rows.with_columns(place).with_columns(*was, existed)
 
     def _checked(self, events: pl.LazyFrame, schema: pl.Schema) -> pl.LazyFrame:
         """Return rows with an operation each.
