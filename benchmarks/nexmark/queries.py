@@ -46,7 +46,7 @@ def q0(bids: pl.LazyFrame) -> pl.LazyFrame:
 def q1(bids: pl.LazyFrame) -> pl.LazyFrame:
     """Prices in euros."""
     return bids.select(
-        "auction", "bidder", 0.908 * pl.col("price"), "date_time", "extra"
+        "auction", "bidder", pl.col("price") * 0.908, "date_time", "extra"
     )
 
 
@@ -57,13 +57,13 @@ def q2(bids: pl.LazyFrame) -> pl.LazyFrame:
 
 
 @sl.transform(
-    join=sl.regular_join("auctions", "persons", keys=[("seller", "id")], how="inner")
+    join=sl.regular_join("auctions", "persons", keys=[("seller", "id")], ttl="7d")
 )
 def q3(pairs: pl.LazyFrame) -> pl.LazyFrame:
     """Who sells in some states, in one category."""
     return pairs.filter(
         pl.col("category") == 10, pl.col("state").is_in(["OR", "ID", "CA"])
-    ).select("name", "city", "state", "id")
+    ).select("name", "city", "state", "id", "_op")
 
 
 @sl.transform(
@@ -161,7 +161,7 @@ def q14(bids: pl.LazyFrame) -> pl.LazyFrame:
         .otherwise(pl.lit("otherTime"))
     )
     return (
-        bids.with_columns(0.908 * pl.col("price"))
+        bids.with_columns(pl.col("price") * 0.908)
         .filter(pl.col("price") > 1_000_000, pl.col("price") < 50_000_000)
         .select(
             "auction",
@@ -229,13 +229,13 @@ def q17(bids: pl.LazyFrame) -> pl.LazyFrame:
 
 
 @sl.transform(
-    join=sl.regular_join("bids", "auctions", keys=[("auction", "id")], how="inner")
+    join=sl.regular_join("bids", "auctions", keys=[("auction", "id")], ttl="7d")
 )
 def q20(pairs: pl.LazyFrame) -> pl.LazyFrame:
     """Bids on auctions of one category, with the auction."""
     return pairs.filter(pl.col("category") == 10).select(
         "auction", "bidder", "price", "channel", pl.col("date_time").alias("bid_time"),
-        "item", "initial_bid", "seller", "category",
+        "item", "initial_bid", "seller", "category", "_op",
     )  # fmt: skip
 
 
@@ -258,7 +258,7 @@ QUERIES: Mapping[str, Query] = {
     "q0": Query(BIDS, ("q0",)),
     "q1": Query(BIDS, ("q1",)),
     "q2": Query(BIDS, ("q2",)),
-    "q3": Query(("auctions", "persons"), ("q3",)),
+    "q3": Query(("auctions", "persons"), ("q3",), ("id",), "changes"),
     "q4": Query(BOTH, ("bids_in_time", "winning", "average_price"), ("category",)),
     "q5": Query(BIDS, ("q5",)),
     "q7": Query(BIDS, ("q7",)),
@@ -273,6 +273,8 @@ QUERIES: Mapping[str, Query] = {
     "q17": Query(BIDS, ("q17",)),
     "q18": Query(BIDS, ("q18",), ("bidder", "auction"), "changes"),
     "q19": Query(BIDS, ("q19",), ("auction", "bidder", "date_time"), "changes"),
-    "q20": Query(("bids", "auctions"), ("q20",)),
+    "q20": Query(
+        ("bids", "auctions"), ("q20",), ("auction", "bidder", "bid_time"), "changes"
+    ),
     "q22": Query(BIDS, ("q22",)),
 }

@@ -43,6 +43,9 @@ MAX_SAMPLE_BYTES = 10 * 2**20
 """The sample is kept in the package, and in version control with it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_RUNS_AS_IT_IS = (
+    "its pipeline.toml is what runs: streamlab run, with functions from a module"
+)
 
 
 def write(
@@ -85,6 +88,7 @@ def write(
         UsageError: The name cannot be used, or no sink was given.
         TransformError: The transform fails on the sample.
     """
+    _require_one_input(what)
     sample = sample.masked()  # all below sees this one only
     pipeline = _pipeline(what, name, sample, source, sink, dead_letters)
     _require_usable(pipeline.name)
@@ -236,6 +240,20 @@ def _require_promise(pipeline: Pipeline, sample: Sample) -> bool:
     return evaluation.order.holds
 
 
+def _require_one_input(what: Transform[..., Any] | Pipeline) -> None:
+    """Refuse several inputs.
+
+    Raises:
+        ExportRefused: A sample is of one topic.
+    """
+    if isinstance(what, Pipeline) and len(what.inputs) > 1:
+        message = (
+            f"{what.name} reads {', '.join(what.inputs)}: its package could not be "
+            "tested, as a sample is of one topic"
+        )
+        raise ExportRefused(message, hint=f"{_RUNS_AS_IT_IS} beside it")
+
+
 def _require_events(pipeline: Pipeline) -> None:
     """Refuse a source that no sample can stand for.
 
@@ -250,9 +268,8 @@ def _require_events(pipeline: Pipeline) -> None:
         )
         raise ExportRefused(
             message,
-            hint="its pipeline.toml is what runs: streamlab run, with functions from a "
-            "module beside it; or let that fill a topic, and export what reads the "
-            "topic",
+            hint=f"{_RUNS_AS_IT_IS} beside it; or let that fill a topic, and export "
+            "what reads the topic",
         )
 
 

@@ -66,6 +66,8 @@ class _Met:
 class IntervalOperator(Operator):
     """An interval join at work."""
 
+    keeps = "rows for as long as one can come that they meet"
+
     def __init__(
         self,
         step: Step,

@@ -39,6 +39,7 @@ class LookupOperator(Operator):
     """A join with the latest rows of a table, at work."""
 
     deterministic = False
+    keeps = "the latest row of each key of the table"
 
     def __init__(
         self, step: Step, join: TableJoin, inputs: Mapping[str, pl.Schema], name: str

@@ -233,11 +233,12 @@ def _common(
             message = f"{stream} cannot be joined by {name!r}, a {schema[name]} column"
             raise UsageError(
                 message,
-                hint="a key is a number without fraction, a text,"
-                " a time or a truth value",
+                hint="a key is a number without fraction, a text, a time or a truth "
+                "value",
             )
     left, right = schemas[0][pair[0]], schemas[1][pair[1]]
-    if left == right:
+    # What is behind a category is another number in another process.
+    if left == right and left != pl.Categorical:
         return left
     texts = (pl.String, pl.Categorical, pl.Enum)
     if isinstance(left, texts) and isinstance(right, texts):

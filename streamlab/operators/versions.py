@@ -39,6 +39,8 @@ _PLACE: Final = "_join_place"
 class VersionsOperator(Operator):
     """A join with a table as of event time, at work."""
 
+    keeps = "the table, and rows and versions until the watermark has passed them"
+
     def __init__(
         self, step: Step, join: TableJoin, inputs: Mapping[str, pl.Schema], name: str
     ) -> None:

@@ -7,6 +7,10 @@ from enum import Enum
 
 from streamlab.connectors.combined import CombinedSource
 from streamlab.pipelines.pipeline import Pipeline
+from streamlab.positions import TopicPartition
+
+EVERYTHING = "*"
+"""The task of all partitions of all inputs."""
 
 
 class Grouping(Enum):
@@ -15,6 +19,14 @@ class Grouping(Enum):
     ALONE = "each partition"
     ALIGNED = "the partitions of equal number of all inputs"
     TOGETHER = "all partitions"
+
+    def task_of(self, partition: TopicPartition) -> str:
+        """Return the name of a partition's task."""
+        if self is Grouping.TOGETHER:
+            return EVERYTHING
+        if self is Grouping.ALIGNED:
+            return f"{EVERYTHING}/{partition.partition}"
+        return str(partition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +90,9 @@ def keys_of(needs: object, stream: str) -> tuple[str, ...]:
     """
     join = getattr(needs, "join", None)
     if join is not None:
-        side = 0 if stream == join.left else 1
-        return tuple(pair[side] for pair in getattr(join, "keys", ()))
+        pairs = getattr(join, "keys", ())
+        if join.left == join.right:
+            # An event is a left row by the one column and a right row by the other.
+            return tuple(left for left, right in pairs if left == right)
+        return tuple(pair[0 if stream == join.left else 1] for pair in pairs)
     return tuple(getattr(needs, "keys", ()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from streamlab.connectors.combined import CombinedSource
-from streamlab.errors import PipelineError, UsageError
+from streamlab.errors import PipelineError, UnknownName, UsageError
 from streamlab.pipelines.input import Input
 from streamlab.sinks import Sink
 from streamlab.sources import Source
@@ -200,11 +200,22 @@ class Pipeline:
             }
         return self._combined.streams(self.name)
 
-    def source_of(self, topic: str) -> Source:
-        """Return the source of the input that has a topic."""
+    def input_of(self, topic: str) -> Input:
+        """Return the input that has a topic.
+
+        Raises:
+            UnknownName: None has it.
+        """
         if len(self.inputs) == 1:
-            return self.input.source
-        return self.inputs[self.topics[topic]].source
+            return self.input
+        topics = self.topics
+        if topic not in topics:
+            raise UnknownName("topic of the pipeline", topic, topics)
+        return self.inputs[topics[topic]]
+
+    def source_of(self, topic: str) -> Source:
+        """Return the source of the input that has a topic; see :meth:`input_of`."""
+        return self.input_of(topic).source
 
     @property
     def _combined(self) -> CombinedSource:

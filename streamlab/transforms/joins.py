@@ -11,6 +11,7 @@ from streamlab.errors import UsageError
 from streamlab.transforms.event_time import (
     EventTime,
     as_event_time,
+    duration_text,
     duration_us,
     signed_us,
 )
@@ -44,6 +45,11 @@ class Join:
         """Return the names of the inputs, left first; of a stream with itself, one."""
         return tuple(dict.fromkeys((self.left, self.right)))
 
+    @property
+    def detail(self) -> str:
+        """Return in words when rows of equal keys meet, for the plan; may be empty."""
+        return ""
+
 
 @dataclass(frozen=True)
 class IntervalJoin(Join):
@@ -65,6 +71,16 @@ class IntervalJoin(Join):
     how: How = "inner"
     lateness_us: int = 0
 
+    @property
+    def detail(self) -> str:
+        """Return the range of the right time."""
+        left, right = self.times
+        start, end = (
+            bound if isinstance(bound, str) else _moved(left.column, bound)
+            for bound in (self.lower, self.upper)
+        )
+        return f"{right} of {self.right} from {start} to {end} of {self.left}"
+
 
 @dataclass(frozen=True)
 class TableJoin(Join):
@@ -84,6 +100,13 @@ class TableJoin(Join):
     on: EventTime | None = None
     as_of: EventTime | None = None
     lateness_us: int = 0
+
+    @property
+    def detail(self) -> str:
+        """Return which row of a key counts."""
+        if self.as_of is None:
+            return f"the latest row of {self.right}"
+        return f"the row of {self.right} whose {self.as_of} was last at {self.on}"
 
 
 def interval_join(
@@ -232,6 +255,13 @@ def _bound(value: str | timedelta, what: str) -> Bound:
     if is_duration or not value:
         return signed_us(value, what)
     return str(value)
+
+
+def _moved(column: str, by_us: int) -> str:
+    """Return a time and a distance from it in words."""
+    if not by_us:
+        return column
+    return f"{column} {'-' if by_us < 0 else '+'} {duration_text(abs(by_us))}"
 
 
 def _require(how: str, kinds: Sequence[str]) -> None:

@@ -287,6 +287,7 @@ class CombinedReader(Reader):
                     k: v for one in every for k, v in one.incarnations.items()
                 },
                 replaced=self._replaced,
+                new=tuple(p for one in every for p in one.new),
             )
         )
         for part in parts:

@@ -361,11 +361,14 @@ class KafkaReader(Reader):
         asked = _to_kafka(p for topic in found for p in topic.partitions)
         stored = committed.from_kafka(self._stored_offsets(asked))
         start: dict[TopicPartition, int] = {}
+        new: list[TopicPartition] = []
         for topic in found:
             begun = any(partition.topic == topic.name for partition in stored)
             at = self._starts[topic.name]
             places = beginning.starts(self._client, topic, at, begun=begun)
-            if not begun:
+            if begun:
+                new += [one for one in topic.partitions if one not in stored]
+            else:
                 self._commit(committed.first(places, topic.incarnation))
             start.update(places)
         given = set(self._given)
@@ -374,6 +377,7 @@ class KafkaReader(Reader):
             committed={p: one for p, one in stored.items() if p in given},
             start=start,
             incarnations={topic.name: topic.incarnation for topic in found},
+            new=tuple(new),
         )
 
     def _stored_offsets(

@@ -193,12 +193,17 @@ class MemoryReader(Reader):
             for partition in self._topic.partitions
         }
         incarnations = {self._topic.name: self._incarnation}
+        new = [
+            one for one in self._topic.partitions if committed and one not in committed
+        ]
         if not committed:
             for partition, position in start.items():
                 committed[partition] = Progress(
                     str(partition), 0, {partition: position}, incarnations
                 )
-        given = Assignment(tuple(partitions), known, start, incarnations)
+        given = Assignment(
+            tuple(partitions), known, start, incarnations, new=tuple(new)
+        )
         chosen = self._listener.assigned(given)
         for partition in partitions:
             position = chosen[partition]

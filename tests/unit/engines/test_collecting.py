@@ -86,7 +86,7 @@ def test_taking_joins_the_batches(collector: Collector) -> None:
     """An epoch has the rows of all its batches and one span a partition."""
     collector.add(batch(3, 0))
     collector.add(batch(2, 3))
-    taken = collector.take()
+    taken = collector.take()["events"]
     assert len(taken) == 5
     assert taken.spans == (Span(PARTITION, 0, 5),)
     assert list(taken.origins.positions()) == [0, 1, 2, 3, 4]

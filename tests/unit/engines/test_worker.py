@@ -29,6 +29,7 @@ from streamlab.connectors.memory import (
 from streamlab.connectors.memory.sink import MemoryWriter
 from streamlab.engines.local import Worker
 from streamlab.engines.local.dead_letters import DeadLetterFile
+from streamlab.engines.local.partitions import Partitions
 from streamlab.errors import (
     Fenced,
     PositionLost,
@@ -353,13 +354,13 @@ def test_partitions_that_go_when_an_epoch_has_just_failed(
 ) -> None:
     """What was collected of them is dropped: it has no progress to build upon."""
     first_write_fails(monkeypatch, error)
-    revoked = Worker.revoked
+    revoked = Partitions.revoked
 
-    def late(self: Worker, partitions: Sequence[TopicPartition]) -> None:
+    def late(self: Partitions, partitions: Sequence[TopicPartition]) -> None:
         time.sleep(0.4)
         revoked(self, partitions)
 
-    monkeypatch.setattr(Worker, "revoked", late)
+    monkeypatch.setattr(Partitions, "revoked", late)
     script = Once([Give(10), Give(10), Revoke((0, 1))])
     sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
     with pytest.raises(expected) if expected else contextlib.nullcontext():
@@ -491,8 +492,8 @@ def test_read_is_decoded_plus_dead_lettered_in_every_partition() -> None:
     worker = run(MemorySource(topic), MemorySink())
     status = worker.status()
     assert status.partitions == {
-        "events/0": {"read": 3, "dead_lettered": 1},
-        "events/1": {"read": 2, "dead_lettered": 2},
+        "events/0": {"read": 3, "dead_lettered": 1, "late": 0},
+        "events/1": {"read": 2, "dead_lettered": 2, "late": 0},
     }
     counts = status.counts
     assert counts["read"] == counts["decoded"] + counts["dead_lettered"]

@@ -343,3 +343,51 @@ def test_a_join_behind_a_transform_with_state_is_refused() -> None:
     rows = pl.DataFrame({"k": [1, 1], "t": [1, 2]})
     with pytest.raises(TransformError, match="joins what another transform"):
         drive.epoch({"a": rows}, ended=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "needed"),
+    [
+        ("t", "around", 4 + LATENESS),
+        ("t", "before", LATENESS),
+        ("u", "around", 3 + LATENESS),
+        ("u", "later", LATENESS),
+        ("until", "column", LATENESS),
+    ],
+)
+def test_pairs_are_behind_the_watermark_by_no_more_than_the_page_says(
+    column: str, kind: str, needed: int
+) -> None:
+    """Of the left time, the right one and a column that is the upper bound."""
+    lower, upper = BOUNDS[kind]
+    how: How = "inner" if column == "u" else "left"
+    furthest = -100
+    for seed in range(6):
+        streams = streams_of(seed)
+        schemas = [one.rows.drop("_partition").schema for one in streams.values()]
+        drive = Drive.of(chain_of(how, lower, upper, *schemas), {"a": 2, "b": 3})
+        for events in epochs(random.Random(seed), streams):
+            latest = drive.epoch(events).output[column].min()
+            if drive.moment.before is not None and latest is not None:
+                assert isinstance(latest, int)
+                furthest = max(furthest, drive.moment.before - latest)
+    assert needed - 6 <= furthest <= needed
+
+
+def test_categories_meet_texts() -> None:
+    """And stay categories."""
+
+    @sl.transform(join=sl.interval_join("a", "b", keys="k", times="t", upper="1s"))
+    def joined(pairs: pl.LazyFrame) -> pl.LazyFrame:
+        return pairs
+
+    left = pl.DataFrame({"k": ["x", "y"], "t": [1, 1]}).cast({"k": pl.Categorical})
+    right = pl.DataFrame({"k": ["y", "x"], "t": [1, 2]})
+    schemas = {"a": Schema.of(left.schema), "b": Schema.of(right.schema)}
+    drive = Drive.of(Chain.of([joined], schemas, Path()))
+    drive.epoch({"a": left, "b": right}, ended=True)
+    assert drive.output.schema["k"] == pl.Categorical
+    assert sorted(drive.output.cast({"k": pl.String}).rows()) == [
+        ("x", 1, 2),
+        ("y", 1, 1),
+    ]

@@ -100,3 +100,14 @@ def test_what_is_no_join_with_a_table_is_refused(
     given = {"stream": "orders", "table": "customers", "keys": "id", **changed}
     with pytest.raises(UsageError, match=message):
         sl.table_join(**given)
+
+
+def test_a_plan_says_when_rows_meet() -> None:
+    """In the columns of both inputs."""
+    times = {"auctions": "opened", "bids": "made"}
+    made = interval(times=times, lower="-1m", upper="expires")
+    assert made.detail == "made of bids from opened - 1m to expires of auctions"
+    latest = sl.table_join("orders", "rates", keys="id")
+    assert latest.detail == "the latest row of rates"
+    as_of = sl.table_join("orders", "rates", keys="id", as_of=("at", "since"))
+    assert as_of.detail == "the row of rates whose since was last at at"
