@@ -85,7 +85,7 @@ class Tasks:
             known = {
                 key: part for key, part in parts.items() if self._is_near(key, given)
             }
-            found.append(_gathered(one, known))
+            found.append(gathered(one, known))
         return found
 
     def _is_near(self, partition: TopicPartition, given: Assignment) -> bool:
@@ -179,8 +179,16 @@ def _require_one_order(name: str, partitions: Iterable[TopicPartition]) -> None:
         )
 
 
-def _gathered(initial: Progress, kept: Mapping[TopicPartition, Progress]) -> Progress:
-    """Return one progress from those of some partitions of a task."""
+def gathered(initial: Progress, kept: Mapping[TopicPartition, Progress]) -> Progress:
+    """Return one progress from those of some partitions of a task.
+
+    Args:
+        initial: What the others begin with.
+        kept: Partition → progress that names its position; it may name others.
+
+    Raises:
+        PositionLost: They are not of one epoch.
+    """
     if not kept:
         return initial
     first = next(iter(kept.values()))
