@@ -15,6 +15,9 @@ from streamlab.transforms.event_time import EventTime, as_event_time, duration_u
 from streamlab.transforms.library.function import Call, LibraryFunction, as_keys, given
 from streamlab.transforms.transform import Transform
 
+REMOVED: Final = "_removed"
+"""Column of an input whose messages may have no value; see the operators."""
+
 _STATE: Final = "_latest_"
 _WAS: Final = "_was_"
 _EXISTED: Final = "_existed"
@@ -76,6 +79,11 @@ class _Latest(LibraryFunction):
     changes: bool
 
     @property
+    def takes_removals(self) -> bool:
+        """Return True: a message without a value deletes the row of its key."""
+        return True
+
+    @property
     def result_key(self) -> tuple[str, ...]:
         """Return the keys: a later row replaces an earlier one."""
         return self.keys
@@ -120,7 +128,7 @@ class _Latest(LibraryFunction):
 
     def _values(self, events: pl.Schema) -> list[str]:
         own = own_columns(events, f"{self.called}()") if OP in events else events
-        return [name for name in own if name not in self.keys]
+        return [name for name in own if name not in (*self.keys, REMOVED)]
 
     def _in_order(
         self,
@@ -161,7 +169,11 @@ class _Latest(LibraryFunction):
             TransformError: A table was emptied, which is said of no key.
         """
         if OP not in schema:
-            return events.with_columns(pl.lit("insert").alias(OP))
+            removed = pl.col(REMOVED) if REMOVED in schema else pl.lit(value=False)
+            operation = (
+                pl.when(removed).then(pl.lit("delete")).otherwise(pl.lit("insert"))
+            )
+            return events.with_columns(operation.alias(OP))
         rows = events.with_columns(pl.col(OP).cast(pl.String).fill_null("insert"))
         if not rows.filter(pl.col(OP) == "truncate").limit(1).collect().is_empty():
             message = f"{self.called}() got a TRUNCATE, which is said of no key"

@@ -430,3 +430,17 @@ def test_events_as_they_come_must_have_one_order() -> None:
     source = MemorySource(topic_of(stream(3)))
     with pytest.raises(PipelineError, match="between which there is no order"):
         finish(source, MemorySink(), transform=added)
+
+
+def test_the_newest_rows_of_a_compacted_topic_are_deleted_by_its_tombstones() -> None:
+    """A message without a value is no dead letter to ``latest``."""
+    events = [{"at": 1, "key": 1, "n": 5}, {"at": 1, "key": 2, "n": 6}]
+    gone = MemoryEvent(None, key=b"1")
+    topic, sink = MemoryTopic({0: [*encoded(events), gone]}), MemorySink()
+    finish(MemorySource(topic), sink, transform=sl.latest("key"))
+    assert sink.target.frame().select("key", "n", "_op").rows() == [
+        (1, 5, "insert"),
+        (2, 6, "insert"),
+        (1, 5, "delete"),
+    ]
+    assert letters() == []
