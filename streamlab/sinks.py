@@ -194,6 +194,11 @@ class Sink(ABC):
         return False
 
     @property
+    def takes_changes(self) -> bool:
+        """Whether rows with ``_op`` do to the target what that says, or are a log."""
+        return True
+
+    @property
     def takes_dead_letters(self) -> bool:
         """Whether dead letters go into the same transaction as the rows."""
         return False

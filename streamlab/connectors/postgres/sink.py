@@ -94,6 +94,11 @@ class PostgresSink(Sink):
         """Rows and position are in one transaction."""
         return Guarantee.ATOMIC
 
+    @property
+    def takes_changes(self) -> bool:
+        """Only ``changes`` deletes the row of a delete."""
+        return self.mode == "changes"
+
     def open(self, context: SinkContext) -> PostgresWriter:
         """Connect, and create or check the table."""
         return PostgresWriter(self, context)
