@@ -54,7 +54,7 @@ class Slicing:
         alike = fixed or every.calendar == size.calendar
         if alike and not every.months + size.months and every.us >= size.us:
             return cls(window, windows, exact=True, fixed=fixed, overlap=False)
-        overlap = not every.is_multiple_of(size)
+        overlap = not (alike and every.is_multiple_of(size))
         # By a clock that changes, hours and less may not add up to anything.
         by_days = every.calendar and size.calendar
         whole = (fixed or by_days) and (not overlap or size.is_multiple_of(every))

@@ -64,7 +64,7 @@ BEFORE: list[Step] = [
 AFTER: list[Step] = [
     lambda results: results,
     lambda results: results.filter(col("a0").is_not_null()),
-    lambda results: results.with_columns(b=col("a0").cast(pl.String)),
+    lambda results: results.with_columns(b=col("a0").is_null()),
     lambda results: results.sort("window_start", "a0"),
     lambda results: results.select("window_start", pl.exclude("window_start")),
 ]
