@@ -31,11 +31,13 @@ class Kept(ABC):
         layouts: Its tables.
         words: What it keeps, in words.
         nothing: The results of no windows.
+        ordered: Whether it needs to know the order of rows of the same event time.
     """
 
     layouts: Sequence[TableLayout]
     words: str
     nothing: Results
+    ordered: bool = True
 
     @abstractmethod
     def put(self, frames: Frames, tables: Tables) -> Entered:
@@ -201,7 +203,7 @@ class Rows(Kept):
         self, windows: pl.DataFrame, tables: Tables, *, last: bool
     ) -> Evaluated:
         """Show the rows of windows to the function; see ``Kept.evaluate``."""
-        members = self.showing.slicing.members(windows.sort(START))
+        members = self.showing.slicing.members(windows)
         done = pl.col("done") if last else pl.lit(value=False)
         keys = members.select(done.alias("done"), PANE, *self.showing.by).unique()
         released, held = 0, {}

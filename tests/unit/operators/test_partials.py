@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import streamlab as sl
+from tests.unit.operators.changes import merged
 from tests.unit.operators.streams import accounted, chain_of, driven, same, stream
 
 col = pl.col
@@ -105,7 +106,7 @@ WINDOWS = [
 ]
 
 
-@pytest.mark.parametrize("seed", range(120))
+@pytest.mark.parametrize("seed", range(60))
 def test_partial_results_give_what_rows_give(seed: int) -> None:
     """For random functions, windows and cuts, with the same dtypes."""
     rng = random.Random(seed)
@@ -123,4 +124,117 @@ def test_partial_results_give_what_rows_give(seed: int) -> None:
     drive = driven(split, events, rng)
     same(drive.output, driven(whole, events, rng).output)
     accounted(drive, events.height)
+    assert all(table.height == 0 for table in drive.tables.values())
+
+
+def test_a_row_that_makes_it_fail_is_found_though_no_row_is_kept() -> None:
+    """The others of its group count."""
+    events = stream(random.Random(2), 50).with_columns(s=col("n").cast(pl.String))
+    bad = col("n").is_in([7, 31])
+    events = events.with_columns(s=pl.when(bad).then(pl.lit("secret")).otherwise("s"))
+
+    @sl.transform(window=sl.tumbling("1d", on="t", lateness="9d"), keys="k")
+    def total(events: pl.LazyFrame) -> pl.LazyFrame:
+        return events.group_by("window_start", "k").agg(col("s").cast(pl.Int64).sum())
+
+    chain = chain_of(total)
+    assert chain.operators[0].keeps == "partial results of 1 aggregation"
+    drive = driven(chain, events, random.Random(2), epochs=3)
+    wrong = pl.concat([one.rows for one in drive.failed])
+    assert set(wrong["n"]) == {7, 31}
+    assert drive.output["s"].sum() == events.filter(~bad)["n"].sum()
+    assert all("total() failed" in one.reason for one in drive.failed)
+    assert all("secret" not in one.reason for one in drive.failed)
+
+
+ROWS_NEEDED: dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
+    "median": lambda e: e.group_by("window_start").agg(col("v").median()),
+    "a list": lambda e: e.group_by("window_start").agg("v"),
+    "first by arrival": lambda e: e.group_by("window_start").agg(col("v").first()),
+    "no window": lambda e: e.group_by("k").agg(
+        col("v").sum(), col("window_start").min()
+    ),
+    "the window's own": lambda e: e.group_by("window_start").agg(
+        (col("t") - col("window_start")).max()
+    ),
+    "a window of its own": lambda e: (
+        e.with_columns(window_start=col("t"))
+        .group_by("window_start")
+        .agg(col("v").sum())
+    ),
+    "across rows before": lambda e: (
+        e.filter(col("v") > col("v").mean())
+        .group_by("window_start")
+        .agg(col("v").sum())
+    ),
+    "across rows after": lambda e: (
+        e.group_by("window_start")
+        .agg(col("v").sum())
+        .filter(col("v") == col("v").max())
+    ),
+    "a window function": lambda e: e.group_by("window_start").agg(
+        (col("v") - col("v").mean()).sum()
+    ),
+    "float32": lambda e: e.group_by("window_start").agg(
+        col("f").cast(pl.Float32).sum()
+    ),
+    "a float key": lambda e: e.group_by("window_start", "f").len(),
+    "two group_bys": lambda e: (
+        e.group_by("window_start", "k")
+        .len()
+        .group_by("window_start")
+        .agg(col("len").sum())
+    ),
+    "having": lambda e: (
+        e.group_by("window_start").having(col("v").sum() > 0).agg(col("v").sum())
+    ),
+    "unique": lambda e: e.unique("n").group_by("window_start").len(),
+    "Python": lambda e: e.group_by("window_start").agg(
+        col("v").map_batches(lambda values: values, pl.Int64).sum()
+    ),
+    "eager": lambda e: e.collect().group_by("window_start").len().lazy(),
+    "a constant": lambda e: e.group_by("window_start").agg(pl.lit(1).sum()),
+}
+
+
+@pytest.mark.parametrize("name", ROWS_NEEDED)
+def test_what_the_plan_does_not_show_to_split_keeps_rows(name: str) -> None:
+    """And works."""
+    function = ROWS_NEEDED[name]
+
+    def wrapped(events: pl.LazyFrame) -> pl.LazyFrame:
+        return function(events)
+
+    chain = chain_of(sl.transform(window=sl.tumbling("1h", on="t"))(wrapped))
+    assert chain.operators[0].keeps == "rows"
+
+
+def test_a_key_that_the_function_changes_keeps_rows_with_updates() -> None:
+    """They are held by the key as it comes."""
+
+    @sl.transform(window=sl.tumbling("1h", on="t"), keys="k", emit="updates")
+    def upper(events: pl.LazyFrame) -> pl.LazyFrame:
+        changed = events.with_columns(col("k").str.to_uppercase())
+        return changed.group_by("window_start", "k").len()
+
+    assert chain_of(upper).operators[0].keeps == "rows"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_updates_of_partial_results_lead_to_the_final_ones(seed: int) -> None:
+    """As those of rows do."""
+    rng = random.Random(seed)
+    window = rng.choice(WINDOWS)
+    events = stream(rng, 60)
+
+    def total(events: pl.LazyFrame) -> pl.LazyFrame:
+        groups = events.group_by("window_start", "k")
+        return groups.agg(col("v").sum(), col("n").max(), col("s").n_unique())
+
+    final = chain_of(sl.transform(window=window, keys="k")(total))
+    updates = chain_of(sl.transform(window=window, keys="k", emit="updates")(total))
+    assert updates.operators[0].keeps.startswith("partial")
+    drive = driven(updates, events, rng)
+    found = merged(pl.concat(drive.outputs), ["window_start", "k"])
+    same(found, driven(final, events, rng).output)
     assert all(table.height == 0 for table in drive.tables.values())
