@@ -10,6 +10,7 @@
     │   ├── TransformError       the user's function failed, or broke its promise
     │   ├── WrongParameters      values that a notebook does not take
     │   └── ExportRefused        something that an export does not carry
+    ├── StateError               the state of a task is missing, damaged or too large
     ├── StackError               a local server did not start or died
     ├── VerificationFailed       a package does not do what its sample shows
     └── ConnectorError           what a source or sink tells the worker to do
@@ -162,6 +163,10 @@ class WrongParameters(UsageError):
 
 class ExportRefused(UsageError):
     """The transform uses something that an export does not carry."""
+
+
+class StateError(StreamlabError):
+    """The state of a task cannot be used; nothing was read from it or written."""
 
 
 class StackError(StreamlabError):

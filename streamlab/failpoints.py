@@ -36,6 +36,14 @@ SOURCE_PLACES = (
 )
 """Places that only a source that reads a database's log has."""
 
+STATE_PLACES = (
+    "before-state-save",
+    "in-state-save",
+    "after-state-save",
+    "in-compaction",
+)
+"""Places that only a pipeline with state passes, each time it saves or compacts."""
+
 _SIGNALS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
 
 
@@ -69,7 +77,7 @@ def _from_environment() -> _Failpoint:
         return _Failpoint()
     place, _, rest = text.partition("=")
     action, _, count = rest.partition("@")
-    if place not in (known := (*PLACES, *SOURCE_PLACES)):
+    if place not in (known := (*PLACES, *SOURCE_PLACES, *STATE_PLACES)):
         raise UnknownName("failpoint", place, known)
     if action not in _SIGNALS:
         raise UnknownName("failpoint action", action, _SIGNALS)

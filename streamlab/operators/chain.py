@@ -23,6 +23,7 @@ from streamlab.operators.building import operator_of
 from streamlab.operators.operator import (
     FLOOR,
     LATE,
+    REMOVED,
     Counts,
     Failed,
     Moment,
@@ -168,6 +169,21 @@ class Chain:
         """Return the streams that are tables to look up; see ``Operator.timeless``."""
         return self.operators[0].timeless
 
+    @property
+    def tables(self) -> Mapping[str, Sequence[str]]:
+        """Return stream → the columns of its key; see ``Operator.tables``."""
+        return self.operators[0].tables
+
+    @property
+    def deterministic(self) -> bool:
+        """Return whether the same input gives the same output again."""
+        return all(one.deterministic for one in self.operators)
+
+    @property
+    def result_key(self) -> Sequence[str]:
+        """Return the columns that name a row of a changelog; see the operator's."""
+        return self.operators[-1].result_key
+
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series
     ) -> pl.Series | None:
@@ -188,6 +204,10 @@ class Chain:
             TransformError: A stateless function failed.
         """
         entrance = self.entrance[name]
+        if REMOVED in events.columns:
+            # Of a table: there is nothing before the operator that changes its rows.
+            marked = [events[REMOVED]]
+            return self.enter(name, events.drop(REMOVED), floors).hstack(marked)
         if floors is None:
             return entrance.apply(events)
         if floors.null_count() == len(floors):

@@ -27,6 +27,12 @@ Null where nothing is. For windows: those that end at or before it are closed. T
 operator that reads it drops it before the user's function sees the row.
 """
 
+REMOVED: Final = "_removed"
+"""Hidden Boolean column of a table's input: true of a message without a value.
+
+Only the columns of its key are filled; the row of that key is removed.
+"""
+
 LATE: Final = 2**63 - 1
 """The floor of an event that is late: everything is closed for it."""
 
@@ -137,6 +143,13 @@ class Operator(ABC):
             where the operator is the first thing that events come to.
         needs_keyed_partitions: Whether all rows of a key must be of one partition,
             because they are taken in the order in which they come.
+        tables: Inputs that are tables → the columns of their keys. A message without
+            a value is a row of them, marked by ``REMOVED``.
+        deterministic: Whether the same input gives the same output again. If not, an
+            epoch that a sink gets twice may come otherwise the second time.
+        result_key: Columns that name a row of its output, where that has ``_op``:
+            a later row replaces an earlier one. None where rows are only inserted and
+            deleted.
         keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
@@ -148,6 +161,9 @@ class Operator(ABC):
     timeless: frozenset[str] = frozenset()
     wants: Sequence[str] = ()
     needs_keyed_partitions: bool = False
+    tables: Mapping[str, Sequence[str]] = MappingProxyType({})
+    deterministic: bool = True
+    result_key: Sequence[str] = ()
     keeps: str = "rows"
 
     def floors(

@@ -19,7 +19,13 @@ from streamlab.operators.driving import Drive
 
 SECOND = 1_000_000
 EVENTS = pl.Schema(
-    {"_partition": pl.Int32, "_offset": pl.Int64, "k": pl.String, "t": pl.Int64}
+    {
+        "_partition": pl.Int32,
+        "_offset": pl.Int64,
+        "k": pl.String,
+        "t": pl.Int64,
+        "id": pl.Int64,
+    }
 )
 STATE = {"n": pl.Int64, "last": pl.Int64}
 
@@ -33,6 +39,7 @@ def counted(events: pl.LazyFrame, state: pl.LazyFrame) -> Any:
     output = known.select(
         "k",
         "t",
+        "id",
         n=number + pl.col("n").fill_null(0),
         before=pl.col("t").shift(1).over("k").fill_null(pl.col("last")),
     )
@@ -44,6 +51,11 @@ def chain(transform: sl.Transform[Any, Any], schema: pl.Schema = EVENTS) -> Chai
     """Return a chain of one transform on events of a schema."""
     own = {k: v for k, v in schema.items() if not k.startswith("_")}
     return Chain.of([transform], {"events": Schema.of(pl.Schema(own))}, Path())
+
+
+def plain(keys: list[str], times: list[int]) -> pl.DataFrame:
+    """Return events without a place."""
+    return pl.DataFrame({"k": keys, "t": times}).with_columns(id=pl.lit(0, pl.Int64))
 
 
 def stream(seed: int, *, partitions: int = 3, rows: int = 120) -> pl.DataFrame:
@@ -59,7 +71,8 @@ def stream(seed: int, *, partitions: int = 3, rows: int = 120) -> pl.DataFrame:
             now += chance.choice([0, 0, 1, 2, 9])
             behind = chance.choice([0, 0, 1, 5, 5, 20])
             key = chance.choice(["a", "b", "c", "d", None])
-            events.append((partition, offset, key, max(0, now - behind)))
+            number = chance.randrange(10**6)
+            events.append((partition, offset, key, max(0, now - behind), number))
     return pl.DataFrame(events, schema=EVENTS, orient="row")
 
 
@@ -101,10 +114,10 @@ def in_time(
     """Yield the events that are not late, in the order in which they are folded."""
     highest: dict[int, int] = {}
     kept = []
-    for partition, offset, key, time in events.iter_rows():
+    for partition, offset, key, time, number in events.iter_rows():
         highest[partition] = max(highest.get(partition, time), time)
         if time >= highest[partition] - bound - lateness:
-            kept.append((time, partition, offset, key))
+            kept.append((time, partition, offset, key, number))
     yield from sorted(kept, key=lambda row: row[:3])
 
 
@@ -114,12 +127,12 @@ def oracle(
     """Count event by event, in a dictionary."""
     state: dict[Any, tuple[int, int]] = {}
     rows: Counter[tuple[Any, ...]] = Counter()
-    for time, _, _, key in in_time(events, bound, lateness):
+    for time, _, _, key, number in in_time(events, bound, lateness):
         n, before = state.get(key, (0, None))
         if ttl is not None and before is not None and time >= before + ttl:
             n, before = 0, None
         state[key] = (n + 1, time)
-        rows[(key, time, n + 1, before)] += 1
+        rows[(key, time, number, n + 1, before)] += 1
     return rows
 
 
@@ -175,7 +188,7 @@ def test_without_an_event_time_rows_come_as_they_are() -> None:
     assert chain(transform).operators[0].needs_keyed_partitions
     assert not chain(on_time()).operators[0].needs_keyed_partitions
     drive = Drive.of(chain(transform))
-    events = pl.DataFrame({"k": ["a", "a"], "t": [5, 3]})
+    events = plain(["a", "a"], [5, 3])
     drive.epoch({"events": events}, wall_us=100)
     drive.epoch({"events": events}, wall_us=109)
     drive.epoch({"events": events}, wall_us=119)
@@ -196,7 +209,7 @@ def test_a_key_that_is_not_returned_is_gone() -> None:
 
     drive = Drive.of(chain(twice))
     for keys in (["a", "b"], ["a"], ["a"]):
-        drive.epoch({"events": pl.DataFrame({"k": keys, "t": [0] * len(keys)})})
+        drive.epoch({"events": plain(keys, [0] * len(keys))})
     assert drive.output.rows() == [("a", 2)]
     assert drive.tables["twice.state"].height == 2
 
@@ -218,15 +231,13 @@ def test_the_event_that_it_fails_on_is_set_aside(size: int) -> None:
     """The state of its key stays as it was, wherever the epoch is cut."""
     transform = sl.transform(keys="k", state=STATE)(failing)
     drive = Drive.of(chain(transform))
-    events = pl.DataFrame(
-        {"k": ["a", "b", "a", "b", "a", "c", "b"], "t": [1, 2, 13, 3, 4, 13, 5]}
-    )
+    events = plain(["a", "b", "a", "b", "a", "c", "b"], [1, 2, 13, 3, 4, 13, 5])
     for begin in range(0, events.height, size):
         drive.epoch({"events": events[begin : begin + size]})
     assert Counter(drive.output.select("k", "t", "n").iter_rows()) == Counter(
         [("a", 1, 1), ("a", 4, 2), ("b", 2, 1), ("b", 3, 2), ("b", 5, 3)]
     )
-    rows = [row for one in drive.failed for row in one.rows.iter_rows()]
+    rows = [row[:2] for one in drive.failed for row in one.rows.iter_rows()]
     assert Counter(rows) == Counter([("a", 13), ("c", 13)])
     assert all("13" not in one.reason.splitlines()[0] for one in drive.failed)
     assert drive.failed[0].reason.startswith("failing() failed, line ")
@@ -237,8 +248,8 @@ def test_an_event_without_a_time_is_set_aside() -> None:
     operator = chain(on_time()).operators[0]
     drive = Drive.of(chain(on_time()))
     rows = pl.DataFrame(
-        {"k": ["a"], "t": [None], "_floor": [None]},
-        schema={"k": pl.String, "t": pl.Int64, "_floor": pl.Int64},
+        {"k": ["a"], "t": [None], "id": [0], "_floor": [None]},
+        schema={"k": pl.String, "t": pl.Int64, "id": pl.Int64, "_floor": pl.Int64},
     )
     outcome = operator.step({"events": rows}, drive.moment, drive.tables)
     assert outcome.failed[0].reason == "the event time, 't', is null"
@@ -295,7 +306,7 @@ def test_a_state_of_wrong_keys_stops_it(kept: Any, message: str) -> None:
         return events, kept(events)
 
     drive = Drive.of(chain(sl.transform(keys="k", state={"n": pl.Int64})(wrong)))
-    events = pl.DataFrame({"k": ["a", "a"], "t": [1, 2]})
+    events = plain(["a", "a"], [1, 2])
     with pytest.raises(TransformError, match=message):
         drive.epoch({"events": events})
 
@@ -322,16 +333,16 @@ def test_a_fold_behind_another_needs_a_bound_for_what_it_gets() -> None:
     """A row that would have to be dropped is an error, not a silent drop."""
 
     def again(events: pl.LazyFrame, state: pl.LazyFrame) -> Any:
-        return events.select("k", t=pl.col("t") - 30), state
+        return events.select("k", "id", t=pl.col("t") - 30), state
 
     first = sl.transform(keys="k", state=STATE, on=sl.event_time("t", unit="s"))(again)
     for bound, fits in (("29s", False), ("30s", True)):
         on = sl.event_time("t", unit="s", bound=bound)
         second = sl.transform(keys="k", state=STATE, on=on)(counted)
-        own = Schema.of(pl.Schema({"k": pl.String(), "t": pl.Int64()}))
+        own = Schema.of(plain(["a"], [0]).schema)
         drive = Drive.of(Chain.of([first, second], {"events": own}, Path()))
-        drive.epoch({"events": pl.DataFrame({"k": ["a", "a"], "t": [100, 200]})})
-        rest = {"events": pl.DataFrame({"k": ["a", "a"], "t": [200, 300]})}
+        drive.epoch({"events": plain(["a", "a"], [100, 200])})
+        rest = {"events": plain(["a", "a"], [200, 300])}
         if fits:
             drive.epoch(rest)
             drive.epoch({}, ended=True)
