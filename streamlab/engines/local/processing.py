@@ -16,6 +16,7 @@ import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.engines.local.epoch import Epoch
+from streamlab.engines.local.removals import with_removals
 from streamlab.errors import RowsRefused, TransformError, first_line
 from streamlab.formats import Format, Rejection, wire
 from streamlab.pipelines import Pipeline
@@ -106,7 +107,12 @@ def by_partition(letters: Sequence[DeadLetter]) -> Mapping[TopicPartition, int]:
 
 
 def decode(
-    format_: Format, schema: Schema, metadata: Sequence[str], name: str, raw: RawBatch
+    format_: Format,
+    schema: Schema,
+    metadata: Sequence[str],
+    name: str,
+    raw: RawBatch,
+    table_key: Sequence[str] = (),
 ) -> Decoded:
     """Decode the events of one input.
 
@@ -118,9 +124,13 @@ def decode(
         metadata: Metadata columns that the transforms want.
         name: The input.
         raw: What was read of it.
+        table_key: Columns of its key, if it is a table; then an event without a value
+            is a row that removes the one of its key.
     """
     values = wire.whole(format_.name, raw.values, raw.origins.headed)
     decoded = format_.decode(values, schema)
+    if table_key:
+        decoded = with_removals(decoded, raw, table_key)
     rows = decoded.kept(len(raw))
     events = decoded.frame
     if metadata:
