@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
+    from streamlab.operators.evaluation import StreamEvaluation, evaluate
     from streamlab.pipelines import (
         DeadLetters,
         Input,
@@ -40,8 +41,14 @@ if TYPE_CHECKING:
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
-    from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.evaluation import Evaluation
     from streamlab.transforms.event_time import EventTime, event_time
+    from streamlab.transforms.joins import interval_join, table_join
+    from streamlab.transforms.library.deduplicate import deduplicate
+    from streamlab.transforms.library.latest import latest
+    from streamlab.transforms.library.running import running, running_total
+    from streamlab.transforms.library.top import top
+    from streamlab.transforms.regular_join import regular_join
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
@@ -70,6 +77,7 @@ _WHERE = {
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
     "StateSettings": "streamlab.pipelines",
+    "StreamEvaluation": "streamlab.operators.evaluation",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
@@ -78,22 +86,30 @@ _WHERE = {
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
     "count_window": "streamlab.transforms.windows",
+    "deduplicate": "streamlab.transforms.library.deduplicate",
     "doctor": "streamlab.doctor",
-    "evaluate": "streamlab.transforms.evaluation",
+    "evaluate": "streamlab.operators.evaluation",
     "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
     "hopping": "streamlab.transforms.windows",
+    "interval_join": "streamlab.transforms.joins",
     "lag": "streamlab.observe.lag",
+    "latest": "streamlab.transforms.library.latest",
     "live_tap": "streamlab.taps.live",
+    "regular_join": "streamlab.transforms.regular_join",
     "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
+    "running": "streamlab.transforms.library.running",
+    "running_total": "streamlab.transforms.library.running",
     "session": "streamlab.transforms.windows",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
+    "table_join": "streamlab.transforms.joins",
     "tap": "streamlab.taps.tap",
+    "top": "streamlab.transforms.library.top",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
     "tumbling": "streamlab.transforms.windows",
@@ -123,6 +139,7 @@ __all__ = [
     "Sample",
     "Schema",
     "StateSettings",
+    "StreamEvaluation",
     "StreamlabError",
     "Table",
     "Throughput",
@@ -131,6 +148,7 @@ __all__ = [
     "WorkerHandle",
     "connect",
     "count_window",
+    "deduplicate",
     "doctor",
     "evaluate",
     "event_time",
@@ -138,15 +156,22 @@ __all__ = [
     "forget",
     "headless",
     "hopping",
+    "interval_join",
     "lag",
+    "latest",
     "live_tap",
+    "regular_join",
     "replay",
     "run",
+    "running",
+    "running_total",
     "session",
     "start",
     "stop",
     "table",
+    "table_join",
     "tap",
+    "top",
     "topics",
     "transform",
     "tumbling",

@@ -42,6 +42,9 @@ class Origins(Protocol):
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedOrigins:
@@ -81,13 +84,18 @@ class ListedOrigins:
         """Return the headers of one event."""
         return self.listed_headers.get(row, ())
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+        return self.listed_headers
+
 
 class JoinedOrigins:
     """The origins of several batches, one after another."""
 
     def __init__(self, parts: Sequence[tuple[int, Origins]]) -> None:
         self._parts = [origins for _, origins in parts]
-        self._ends = list(itertools.accumulate(length for length, _ in parts))
+        self._lengths = [length for length, _ in parts]
+        self._ends = list(itertools.accumulate(self._lengths))
 
     def counts(self) -> Mapping[TopicPartition, int]:
         """Return how many events there are of each partition."""
@@ -123,6 +131,16 @@ class JoinedOrigins:
         """Return the headers of one event."""
         part, inner = self._place(row)
         return part.headers(inner)
+
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+        return {
+            row + end - length: headers
+            for end, length, part in zip(
+                self._ends, self._lengths, self._parts, strict=True
+            )
+            for row, headers in part.headed().items()
+        }
 
     def _place(self, row: int) -> tuple[Origins, int]:
         index = bisect_right(self._ends, row)
@@ -166,3 +184,10 @@ class ChosenOrigins:
     def headers(self, row: int) -> Headers:
         """Return the headers of one event."""
         return self._origins.headers(self._rows[row])
+
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the events that have any."""
+        every = self._origins.headed()
+        return {
+            number: every[row] for number, row in enumerate(self._rows) if row in every
+        }

@@ -290,9 +290,11 @@ class Source(ABC):
     Attributes:
         format: The format of its values where there is only one; else empty, and the
             pipeline says which.
+        forgets_when: How a position that it has kept can be gone.
     """
 
     format: ClassVar[str] = ""
+    forgets_when: ClassVar[str] = "a group without members loses its offsets in time"
 
     @abstractmethod
     def open(self, pipeline: str, listener: Listener) -> Reader:
@@ -355,7 +357,7 @@ class Source(ABC):
         return None
 
     def keeps_position_in(self, pipeline: str) -> str:
-        """Return where the source keeps a pipeline's position, for the plan."""
+        """Return where the source keeps a pipeline's position, for people."""
         return f"the offsets of group streamlab.{pipeline}"
 
     def spelled(self, position: Position) -> str:

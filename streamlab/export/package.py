@@ -28,6 +28,8 @@ from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
 from streamlab.formats import OF_REGISTRY
+from streamlab.operators.evaluation import evaluate
+from streamlab.operators.whole import rows_of
 from streamlab.pipelines import DeadLetters, Input, Pipeline, file, sections
 from streamlab.pipelines.picture import mermaid
 from streamlab.pipelines.plan import plan
@@ -35,8 +37,6 @@ from streamlab.registry import EXTRA as REGISTRY_EXTRA
 from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.taps.sample import Sample
-from streamlab.transforms.application import prepare
-from streamlab.transforms.evaluation import evaluate
 from streamlab.transforms.transform import Transform
 
 MAX_SAMPLE_BYTES = 10 * 2**20
@@ -95,8 +95,9 @@ def write(
     _require_events(pipeline)
     parts = _carried(pipeline, sample)
     in_order = _require_promise(pipeline, sample)
-    prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-    expected = prepared.apply(sample.frame)
+    expected = rows_of(
+        pipeline.transforms, sample.frame, pipeline.input.schema, pipeline.folder
+    )
     if not in_order:
         expected = _sorted(expected)
     target = Path(folder) / pipeline.name
@@ -107,7 +108,9 @@ def write(
         sample.save(made / SAMPLE)
         expected.write_parquet(made / EXPECTED)
         _require_small(made / SAMPLE)
-        proof = prove(made, parts.captured.values, expected)
+        aggregated = any(one.needs is not None for one in pipeline.transforms)
+        values = parts.captured.values
+        proof = prove(made, values, expected, aggregated=aggregated)
         files = destination.replaced(made, target, overwrite=overwrite)
     return Exported(
         name=pipeline.name,

@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from streamlab.errors import UnknownName
 from streamlab.operators.operator import FLOOR, Failed
+from streamlab.operators.ordering import KEPT_PLACE, PLACE
 from streamlab.operators.slicing import TIME
+from streamlab.sources import METADATA_DTYPES
 from streamlab.transforms.declarations import NullKeys
 from streamlab.transforms.event_time import EventTime
 
 Frames = Mapping[str, pl.DataFrame]
+
+PLACED: Final = {
+    TIME: pl.Int64(),
+    **dict(zip(KEPT_PLACE, (METADATA_DTYPES[one] for one in PLACE), strict=True)),
+}
+"""Columns beside the input's own that rows are ordered by, with their dtypes."""
+
+
+def in_order(rows: pl.DataFrame, events: Iterable[str]) -> pl.DataFrame:
+    """Return rows in the order of their event time.
+
+    Those of equal time come by partition and offset where these are known, else by
+    the values of their columns: not by how they came.
+
+    Args:
+        rows: With the columns of ``PLACED``.
+        events: Columns of the input.
+    """
+    order = list(PLACED)
+    if rows[KEPT_PLACE[0]].has_nulls():
+        order += events
+    return rows.sort(order, maintain_order=True)
 
 
 @dataclass(frozen=True)
@@ -21,8 +46,8 @@ class Taken:
     """Rows of an epoch that an operator works on.
 
     Attributes:
-        frames: Parameter → its rows, with ``TIME`` where it has an event time, and
-            ``FLOOR``.
+        frames: Parameter → its rows, with the columns of ``PLACED`` and ``FLOOR``;
+            ``TIME`` is 0 where there is no event time.
         failed: Rows that have no time, or no key where they must have one.
         accepted: How many are not among the failed.
         dropped: How many of these were left out for their null key.
@@ -83,7 +108,7 @@ class Intake:
                 kept = rows.filter(~keyless)
                 dropped += rows.height - kept.height
                 rows = kept
-            taken[name] = rows.select(*schema, TIME, FLOOR)
+            taken[name] = rows.select(*schema, *PLACED, FLOOR)
         return Taken(taken, tuple(failed), accepted, dropped)
 
     def _timed(self, name: str, rows: pl.DataFrame) -> pl.DataFrame:
@@ -93,7 +118,13 @@ class Intake:
         )
         if FLOOR not in rows.columns:
             rows = rows.with_columns(pl.lit(None, pl.Int64).alias(FLOOR))
-        return rows.with_columns(time.alias(TIME))
+        place = (
+            (pl.col(one) if one in rows.columns else pl.lit(None))
+            .cast(METADATA_DTYPES[one])
+            .alias(kept)
+            for kept, one in zip(KEPT_PLACE, PLACE, strict=True)
+        )
+        return rows.with_columns(time.alias(TIME), *place)
 
     def _refuse(
         self,

@@ -13,31 +13,15 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from streamlab.operators.calling import Function, Results
-from streamlab.operators.intake import Frames
+from streamlab.operators.holding import Entered, Evaluated, Tables, as_input, zoned
+from streamlab.operators.intake import PLACED, Frames, in_order
 from streamlab.operators.operator import FLOOR, Failed
 from streamlab.operators.slicing import END, PANE, START, TIME, Slicing
-from streamlab.state.table import StateTable, TableLayout
+from streamlab.state.table import TableLayout
 from streamlab.transforms.windows import WINDOW_END, WINDOW_START
-
-Tables = Mapping[str, StateTable]
 
 MOST_ROWS = 1_000_000
 """How many rows the function is shown at once, unless one window has more."""
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What came of some windows.
-
-    Attributes:
-        results: What the function made of them.
-        failed: Groups that it failed on.
-        released: How many rows left the state.
-    """
-
-    results: Results
-    failed: tuple[Failed, ...] = ()
-    released: int = 0
 
 
 class Kept(ABC):
@@ -46,15 +30,15 @@ class Kept(ABC):
     Attributes:
         layouts: Its tables.
         words: What it keeps, in words.
+        nothing: The results of no windows.
     """
 
     layouts: Sequence[TableLayout]
     words: str
+    nothing: Results
 
     @abstractmethod
-    def put(
-        self, frames: Frames, tables: Tables
-    ) -> tuple[pl.DataFrame, tuple[Failed, ...]]:
+    def put(self, frames: Frames, tables: Tables) -> Entered:
         """Take rows in.
 
         Args:
@@ -62,8 +46,8 @@ class Kept(ABC):
             tables: The operator's tables.
 
         Returns:
-            The open windows that they are in, with ``START``, ``END`` and the columns
-            that windows are held by, each once; and rows that failed already.
+            As units the open windows that they are in, with ``START``, ``END`` and
+            the columns that windows are held by.
         """
 
     @abstractmethod
@@ -117,7 +101,7 @@ class Rows(Kept):
         return [
             TableLayout(
                 self._table(name),
-                pl.Schema({**schema, **dict.fromkeys((TIME, FLOOR, PANE), pl.Int64())}),
+                pl.Schema({**schema, **PLACED, FLOOR: pl.Int64(), PANE: pl.Int64()}),
                 (PANE, *self.by),
             )
             for name, schema in self.inputs.items()
@@ -127,9 +111,12 @@ class Rows(Kept):
         suffix = f"-{name}" if len(self.inputs) > 1 else ""
         return f"{self.name}.rows{suffix}"
 
-    def put(
-        self, frames: Frames, tables: Tables
-    ) -> tuple[pl.DataFrame, tuple[Failed, ...]]:
+    @property
+    def nothing(self) -> Results:  # type: ignore[override]  # made of the fields
+        """Return the results of no windows."""
+        return self.function.empty
+
+    def put(self, frames: Frames, tables: Tables) -> Entered:
         """Keep rows."""
         placed = {
             name: rows.with_columns(self.slicing.panes.floor(rows[TIME]).alias(PANE))
@@ -138,7 +125,7 @@ class Rows(Kept):
         for name, rows in placed.items():
             if rows.height:
                 tables[self._table(name)].put(rows)
-        return touched(self.slicing, placed, self.by), ()
+        return Entered(touched(self.slicing, placed, self.by))
 
     def evaluate(
         self, windows: pl.DataFrame, tables: Tables, *, last: bool
@@ -157,11 +144,14 @@ class Rows(Kept):
         results, failed = self.function.empty, list[Failed]()
         for batch in self._batches(members, held):
             shown, wrong = self.function.by_groups(
-                {name: self._expanded(batch, rows) for name, rows in held.items()},
+                {
+                    name: self._expanded(batch, rows, self.inputs[name])
+                    for name, rows in held.items()
+                },
                 [WINDOW_START, *self.keys],
             )
             results += shown
-            failed += [self._as_input(one) for one in wrong]
+            failed += [as_input(one, self.inputs) for one in wrong]
         return Evaluated(results, tuple(failed), released)
 
     def _batches(self, members: pl.DataFrame, held: Frames) -> Iterator[pl.DataFrame]:
@@ -180,7 +170,9 @@ class Rows(Kept):
             "batch", include_key=False, maintain_order=True
         )
 
-    def _expanded(self, members: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    def _expanded(
+        self, members: pl.DataFrame, rows: pl.DataFrame, schema: pl.Schema
+    ) -> pl.DataFrame:
         """Return the rows of windows, in the order of their event time."""
         on = [PANE, *self.by]
         found = members.select(START, END, *on).join(
@@ -191,23 +183,10 @@ class Rows(Kept):
                 (pl.col(END) > pl.col(FLOOR)).fill_null(value=True)
                 & (pl.col(TIME) < pl.col(END))
             )
-        times = pl.col(START, END).cast(pl.Datetime("us", "UTC"))
-        zone = self.slicing.window.zone
-        found = found.sort(TIME, maintain_order=True).with_columns(
-            times.dt.convert_time_zone(zone)
+        dtype = self.slicing.window.dtype
+        own = [one for one in schema if one not in {WINDOW_START, WINDOW_END}]
+        return in_order(found, schema).select(
+            *own,
+            zoned(START, dtype).alias(WINDOW_START),
+            zoned(END, dtype).alias(WINDOW_END),
         )
-        own = [name for name in rows.columns if name not in {TIME, FLOOR, PANE}]
-        own = [name for name in own if name not in {WINDOW_START, WINDOW_END}]
-        return found.select(
-            *own, pl.col(START).alias(WINDOW_START), pl.col(END).alias(WINDOW_END)
-        )
-
-    def _as_input(self, failed: Failed) -> Failed:
-        schema = self.inputs[failed.input]
-        rows = failed.rows.select(
-            pl.lit(None, dtype).alias(name)
-            if name in {WINDOW_START, WINDOW_END}
-            else pl.col(name)
-            for name, dtype in schema.items()
-        )
-        return Failed(rows, failed.reason, failed.input)

@@ -15,16 +15,21 @@ import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.operators.calling import Function
-from streamlab.operators.cascading import delayed, is_behind, too_late
+from streamlab.operators.cascading import delayed, is_behind
+from streamlab.operators.counting import CountWindows
 from streamlab.operators.emitting import Emitter, emitter_of
-from streamlab.operators.intake import Frames, Intake, Taken
-from streamlab.operators.keeping import Kept, Rows
+from streamlab.operators.holding import Holding, seen_by_function
+from streamlab.operators.intake import Intake
+from streamlab.operators.keeping import Rows
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
-from streamlab.operators.slicing import END, TIME, Slicing
+from streamlab.operators.ordering import PLACE
+from streamlab.operators.sessions import Sessions
+from streamlab.operators.slices import Slices
+from streamlab.operators.slicing import Slicing
 from streamlab.state.table import StateTable
 from streamlab.transforms.declarations import Windowed
 from streamlab.transforms.steps import Step
-from streamlab.transforms.windows import WINDOW_END, WINDOW_START, Sliced, Window
+from streamlab.transforms.windows import Counted, Session, Sliced
 
 
 def build(step: Step, inputs: Mapping[str, pl.Schema], name: str) -> Operator:
@@ -43,9 +48,51 @@ def build(step: Step, inputs: Mapping[str, pl.Schema], name: str) -> Operator:
     needs = cast(Windowed, step.transform.needs)
     require_same_keys(step, inputs, needs.keys)
     window = needs.window
-    if isinstance(window, Sliced):
-        return _sliced(step, inputs, name)
-    raise UsageError(f"{type(window).__name__} is not a kind of window")
+    times = window.times(inputs)
+    intake = Intake(step.transform.name, inputs, needs.keys, needs.null_keys, times)
+    columns = {
+        one: seen_by_function(schema, window.dtype) for one, schema in inputs.items()
+    }
+    function = Function.of(step, columns)
+    holding = _holding(name, needs, inputs, function)
+    emitter = emitter_of(needs, holding, function, name)
+    return WindowOperator(name, intake, holding, emitter)
+
+
+def _holding(
+    name: str, needs: Windowed, inputs: Mapping[str, pl.Schema], function: Function
+) -> Holding:
+    window = needs.window
+    first = next(iter(inputs.values()))
+    keys = pl.Schema({key: first[key] for key in needs.keys})
+    if isinstance(window, Session):
+        return Sessions(name, window, inputs, keys, function)
+    if isinstance(window, Counted):
+        _require_countable(needs, inputs, function.name)
+        return CountWindows(name, window, inputs, keys, function)
+    if not isinstance(window, Sliced):
+        raise UsageError(f"{type(window).__name__} is not a kind of window")
+    slicing = Slicing.of(window)
+    by = keys if needs.emit == "updates" else pl.Schema()
+    kept = Rows(name, slicing, inputs, needs.keys, tuple(by), function)
+    column = next(iter(window.times(inputs).values())).column
+    return Slices(name, slicing, kept, by, column)
+
+
+def _require_countable(
+    needs: Windowed, inputs: Mapping[str, pl.Schema], name: str
+) -> None:
+    """Refuse what a count window cannot be.
+
+    Raises:
+        UsageError: With the reason.
+    """
+    if len(inputs) > 1:
+        message = f"{name}() reads {len(inputs)} streams, and a count window has one"
+        raise UsageError(message, hint="use windows of time, or a join")
+    if needs.emit == "updates":
+        message = f"{name}() has a count window, which gives no updates: it has no "
+        raise UsageError(message + "result before it is full", hint='use emit="final"')
 
 
 def require_same_keys(
@@ -64,50 +111,31 @@ def require_same_keys(
             raise UsageError(message, hint="cast one in a transform before it")
 
 
-def shown(schema: pl.Schema, window: Window) -> pl.Schema:
-    """Return the columns that a function sees of an input, the window's at the end."""
-    own = {n: t for n, t in schema.items() if n not in {WINDOW_START, WINDOW_END}}
-    return pl.Schema({**own, WINDOW_START: window.dtype, WINDOW_END: window.dtype})
-
-
-def _sliced(step: Step, inputs: Mapping[str, pl.Schema], name: str) -> Operator:
-    needs = cast(Windowed, step.transform.needs)
-    window = cast(Sliced, needs.window)
-    slicing = Slicing.of(window)
-    times = window.times(inputs)
-    intake = Intake(step.transform.name, inputs, needs.keys, needs.null_keys, times)
-    columns = {one: shown(schema, window) for one, schema in inputs.items()}
-    function = Function.of(step, columns)
-    by = needs.keys if needs.emit == "updates" else ()
-    kept = Rows(name, slicing, inputs, needs.keys, by, function)
-    emitter = emitter_of(needs, kept, function, name)
-    return SlicedOperator(name, intake, slicing, kept, emitter)
-
-
 @dataclass(eq=False)
-class SlicedOperator(Operator):
-    """Tumbling or hopping windows at work."""
+class WindowOperator(Operator):
+    """Windows of any kind at work."""
 
     name: str
     intake: Intake
-    slicing: Slicing
-    kept: Kept
+    holding: Holding
     emitter: Emitter
 
     def __post_init__(self) -> None:
         """Set what the interface has."""
         self.inputs = tuple(self.intake.inputs)
-        self.layouts = [*self.kept.layouts, *self.emitter.layouts]
+        self.layouts = [*self.holding.layouts, *self.emitter.layouts]
         self.output_schema = self.emitter.output_schema
         self.times = self.intake.times
-        self.keeps = self.kept.words
+        self.keeps = self.holding.words
+        self.wants = PLACE if self.times else ()
+        self.needs_keyed_partitions = not self.times
 
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series
     ) -> pl.Series | None:
         """Return what is closed for each event; see ``Operator.floors``."""
         del name
-        return self.slicing.floors(times, watermarks)
+        return self.holding.floors(times, watermarks)
 
     def step(
         self,
@@ -116,43 +144,16 @@ class SlicedOperator(Operator):
         tables: Mapping[str, StateTable],
     ) -> Outcome:
         """Take rows in, and give what is due."""
-        if any(is_behind(frame) for frame in frames.values()):
+        if self.times and any(is_behind(frame) for frame in frames.values()):
             bound_us = max(on.bound_us for on in self.times.values())
             moment = delayed(moment, bound_us)
         taken = self.intake.take(frames)
-        rows, strays = self._within(taken)
-        windows, failed = self.kept.put(rows, tables)
-        self._require_open(windows, moment)
-        emitted = self.emitter.emit(windows, moment, tables)
-        counts = Counts(taken.accepted, emitted.released, taken.dropped + strays)
-        return Outcome(
-            emitted.output,
-            counts,
-            (*taken.failed, *failed, *emitted.failed),
-            emitted.sides,
+        entered = self.holding.enter(taken.frames, moment, tables)
+        emitted = self.emitter.emit(entered.units, moment, tables)
+        counts = Counts(
+            taken.accepted,
+            entered.released + emitted.released,
+            taken.dropped + entered.expired + emitted.expired,
         )
-
-    def _within(self, taken: Taken) -> tuple[Frames, int]:
-        """Return the rows that are in a window, and the number of the others."""
-        if not self.slicing.gaps:
-            return taken.frames, 0
-        frames = {
-            name: rows.filter(self.slicing.is_in_one(rows[TIME]))
-            for name, rows in taken.frames.items()
-        }
-        before = sum(rows.height for rows in taken.frames.values())
-        return frames, before - sum(rows.height for rows in frames.values())
-
-    def _require_open(self, windows: pl.DataFrame, moment: Moment) -> None:
-        """Refuse rows for windows that were given out.
-
-        Raises:
-            TransformError: Only rows of another operator can be that late, or rows
-                whose event time a stateless transform changed.
-        """
-        if moment.before is None or windows.is_empty():
-            return
-        first = cast(int, windows[END].min()) + self.slicing.window.lateness_us
-        if first <= moment.before:
-            column = next(iter(self.times.values())).column
-            raise too_late(self.intake.name, column, moment.before - first)
+        failed = (*taken.failed, *entered.failed, *emitted.failed)
+        return Outcome(emitted.output, counts, failed, emitted.sides)

@@ -43,6 +43,8 @@ def _parts(transform: Transform[Any, Any]) -> Iterator[str]:
         pairs = getattr(join, "keys", ())
         keys = tuple(a if a == b else f"{a} = {b}" for a, b in pairs)
         yield f"{how} {kind} of {join.left} and {join.right}{_by(keys)}".strip()
+        if join.detail:
+            yield join.detail
         yield from _late(getattr(join, "lateness_us", 0))
 
 

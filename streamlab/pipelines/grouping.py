@@ -90,6 +90,9 @@ def keys_of(needs: object, stream: str) -> tuple[str, ...]:
     """
     join = getattr(needs, "join", None)
     if join is not None:
-        side = 0 if stream == join.left else 1
-        return tuple(pair[side] for pair in getattr(join, "keys", ()))
+        pairs = getattr(join, "keys", ())
+        if join.left == join.right:
+            # An event is a left row by the one column and a right row by the other.
+            return tuple(left for left, right in pairs if left == right)
+        return tuple(pair[0 if stream == join.left else 1] for pair in pairs)
     return tuple(getattr(needs, "keys", ()))

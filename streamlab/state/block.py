@@ -110,14 +110,15 @@ class Block:
         self, rows: pl.DataFrame, at: pl.Series, wanted: pl.DataFrame, asked: pl.Series
     ) -> pl.Series:
         """Return whether the keys are equal; their hashes are."""
+        same = pl.Series([True]).new_from_index(0, at.len())
         mine = comparable(rows.select(self.keys)[at], self.keys)
         theirs = comparable(wanted.select(self.keys)[asked], self.keys)
-        frame = mine.hstack([theirs[key].alias(f"{key}\0") for key in self.keys])
-        return frame.select(
-            pl.all_horizontal(
-                pl.col(key).eq_missing(pl.col(f"{key}\0")) for key in self.keys
-            ).alias("same")
-        )["same"]
+        for left, right in zip(mine, theirs, strict=True):
+            if left.null_count() or right.null_count():
+                same &= left.eq_missing(right)
+            else:
+                same &= left == right
+        return same
 
     def due_rows(self, after: int | None, until: int) -> pl.Series:
         """Return the rows whose due time is in ``(after, until]``."""

@@ -18,7 +18,6 @@ from typing import Final
 
 import polars as pl
 
-from streamlab.errors import StateError
 from streamlab.state.block import INDEX, Block, with_due_index
 from streamlab.state.files import BLOCK, Files, Written
 from streamlab.state.hashing import HASH, by_hash, fingerprint
@@ -49,6 +48,11 @@ class Plan:
     layout: TableLayout
     runs: tuple[Run, ...]
     bottom: bool
+
+    def thaw(self) -> None:
+        """Give the runs up: no segment comes of them."""
+        for run in self.runs:
+            run.frozen = False
 
 
 def planned(layout: TableLayout, runs: Sequence[Run]) -> Plan | None:
@@ -102,7 +106,7 @@ class Compaction(threading.Thread):
         try:
             for name, plan in self.plans.items():
                 self.segments[name] = self._segment(plan, self._runs.pop(name))
-        except (StateError, OSError, pl.exceptions.PolarsError, _Cancelled) as error:
+        except BaseException as error:  # noqa: BLE001 - raised where it is adopted
             self.error = error
 
     def cancel(self) -> None:

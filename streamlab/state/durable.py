@@ -27,8 +27,11 @@ from streamlab.state.run import (
 )
 from streamlab.state.table import StateTable, TableLayout
 
-_RATIO = 2
-"""Neighbours in memory are merged unless the older one is this much larger."""
+_LOOSE_RUNS = 4
+"""So many epochs are merged in memory at a time."""
+
+_MOST_MERGED = 131_072
+"""Rows beyond which older runs in memory are left for the compaction."""
 
 
 @dataclass(frozen=True)
@@ -238,20 +241,27 @@ class DurableTable(StateTable):
         self._floor_since = floor if since is None else max(since, floor)
 
     def _tidy(self) -> None:
-        """Merge the newest runs in memory until each is much larger than the next."""
-        while len(self.runs) > 1:
-            *oldest, older, newer = self.runs
-            is_free = not (older.files or older.frozen)
-            if not is_free or older.height > _RATIO * newer.height:
-                return
-            parts = [whole(self.layout, older), whole(self.layout, newer)]
-            merged = merge(self.layout, parts, bottom=not oldest)
-            rows = merged.rows if merged.rows.height else None
-            self.runs[-2:] = (
-                [Run.in_memory(self.layout, rows, merged.graves)]
-                if rows is not None or merged.graves is not None
-                else []
-            )
+        """Merge the newest runs in memory once there are some, and what is as small."""
+        first, size = len(self.runs), 0
+        while first > 0 and self.runs[first - 1].is_loose:
+            first -= 1
+            size += self.runs[first].height
+        if len(self.runs) - first < _LOOSE_RUNS:
+            return
+        while first > 0 and not self.runs[first - 1].is_kept:
+            height = self.runs[first - 1].height
+            if height > size or size + height > _MOST_MERGED:
+                break
+            first -= 1
+            size += height
+        parts = [whole(self.layout, run) for run in self.runs[first:]]
+        merged = merge(self.layout, parts, bottom=first == 0)
+        self.runs[first:] = []
+        if merged.rows.height or merged.graves is not None:
+            rows = merged.rows.rechunk() if merged.rows.height else None
+            run = Run.in_memory(self.layout, rows, merged.graves)
+            run.is_merged = True
+            self.runs.append(run)
 
     def _fresh_run(self) -> Run:
         return Run.in_memory(self.layout, self._rows, self._graves)
@@ -277,8 +287,10 @@ class DurableTable(StateTable):
         if not self._keys:
             message = f"the state table {self.layout.name} has no keys"
             raise UsageError(message)
-        wanted = keys.select(self._keys).unique()
+        wanted = keys.select(self._keys)
         wanted = wanted.with_columns(hashes(wanted, self._keys)).sort(HASH)
+        if wanted[HASH].n_unique() < wanted.height:
+            wanted = wanted.unique(maintain_order=True)
         fresh = self.layout.schema.to_frame()
         if self._rows.height:
             fresh = self._rows.join(

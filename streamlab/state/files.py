@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+import shutil
 import socket
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from streamlab.failpoints import passing
 
 VERSION: Final = ".version"
 BLOCK: Final = ".arrow"
-_PARTIAL: Final = ".partial"
+SUFFIXES: Final = frozenset({VERSION, BLOCK})
+PARTIAL: Final = ".partial"
 _DIGITS: Final = 32
 """Hexadecimal digits of a SHA-256 that name a file: 128 bits."""
 
@@ -103,10 +105,7 @@ class Files:
             StateError: It is missing, truncated or damaged.
         """
         path = self.path(name)
-        if not path.is_file():
-            self._obtain(name, path)
-        if not path.is_file():
-            raise self._missing(name, written)
+        self.require(name, written)
         if _digest(path) != path.stem.partition("-")[0]:
             raise StateError(
                 f"the state file {path} is damaged: its content is not what was "
@@ -116,12 +115,23 @@ class Files:
             )
         return path
 
+    def require(self, name: str, written: Written) -> None:
+        """Have a file here, brought from elsewhere if need be, without a check.
+
+        Raises:
+            StateError: It is missing.
+        """
+        path = self.path(name)
+        if not path.is_file():
+            self._obtain(name, path)
+        if not path.is_file():
+            raise self._missing(name, written)
+
     def names(self) -> list[str]:
         """Return the names of all whole files."""
         if not self.folder.is_dir():
             return []
-        suffixes = {VERSION, BLOCK}
-        return sorted(p.name for p in self.folder.iterdir() if p.suffix in suffixes)
+        return sorted(p.name for p in self.folder.iterdir() if p.suffix in SUFFIXES)
 
     def age_s(self, name: str, now_s: float) -> float:
         """Return for how many seconds a file has been there, or 0 if it is not."""
@@ -130,12 +140,30 @@ class Files:
         except FileNotFoundError:
             return 0.0
 
+    def saved_s(self, name: str) -> float:
+        """Return when a file was written, in seconds since 1970 UTC."""
+        return self.path(name).stat().st_mtime
+
     def delete(self, names: Collection[str]) -> None:
         """Delete files; those that are not there are no matter."""
         for name in names:
             self.path(name).unlink(missing_ok=True)
 
-    def publish(self, name: str) -> None:
+    def copy(self, name: str, source: Files, written: Written) -> None:
+        """Copy a file durably from other files, and check it.
+
+        Raises:
+            StateError: It is missing or damaged there, or cannot be written here.
+        """
+        original = source.checked(name, written)
+        self._place(name, lambda path: shutil.copyfile(original, path))
+        self.checked(name, written)
+
+    def clear(self) -> None:
+        """Delete all files."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _publish(self, name: str) -> None:
         """Make a file available to other machines, if it is to be."""
 
     def _obtain(self, name: str, path: Path) -> None:
@@ -154,7 +182,7 @@ class Files:
             _sync(self.folder)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
-        self.publish(name)
+        self._publish(name)
 
     def _make(self) -> None:
         if not self.folder.is_dir():
@@ -162,12 +190,12 @@ class Files:
             _sync(self.folder.parent)
 
     def _partial(self) -> Path:
-        return self.folder / f"{secrets.token_hex(8)}{_PARTIAL}"
+        return self.folder / f"{secrets.token_hex(8)}{PARTIAL}"
 
     def partials(self) -> Iterator[Path]:
         """Yield files that were never finished."""
         if self.folder.is_dir():
-            yield from self.folder.glob(f"*{_PARTIAL}")
+            yield from self.folder.glob(f"*{PARTIAL}")
 
     def _missing(self, name: str, written: Written) -> StateError:
         return StateError(

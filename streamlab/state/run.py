@@ -51,6 +51,7 @@ class Run:
         files: The files of the blocks, if it is a segment.
         fingerprint: Of the hash that the files are sorted by.
         frozen: Whether it is being written to a segment.
+        is_merged: Whether it was merged in memory already.
     """
 
     blocks: list[Block]
@@ -60,6 +61,7 @@ class Run:
     files: tuple[StoredBlock, ...] = ()
     fingerprint: str = ""
     frozen: bool = False
+    is_merged: bool = False
     _bytes: int = field(default=-1, repr=False)
 
     @classmethod
@@ -75,6 +77,16 @@ class Run:
         run = cls(blocks, buried)
         run.look_ahead()
         return run
+
+    @property
+    def is_kept(self) -> bool:
+        """Return whether it is in files, or on its way there."""
+        return bool(self.files) or self.frozen
+
+    @property
+    def is_loose(self) -> bool:
+        """Return whether it is the only trace of one epoch."""
+        return not (self.is_kept or self.is_merged)
 
     @property
     def height(self) -> int:

@@ -22,7 +22,7 @@ from typing import Any, Final, Self
 
 import orjson
 
-from streamlab.errors import StateError
+from streamlab.errors import StateError, Unavailable
 from streamlab.failpoints import passing
 from streamlab.state.compaction import Compaction, mapped
 from streamlab.state.durable import Changes, DurableTable
@@ -40,7 +40,7 @@ from streamlab.state.version import (
     read,
 )
 
-MEMORY_BYTES: Final = 64 << 20
+MEMORY_BYTES: Final = 32 << 20
 """Changes in memory beyond which they are written to segments."""
 
 _MOST_MEMORY: Final = 4
@@ -262,6 +262,13 @@ class TaskState:
         if compaction.is_alive():
             return False
         self._compaction = None
+        if isinstance(compaction.error, Unavailable):
+            # Nothing is lost by that: the runs stay as they are until the next try.
+            for plan in compaction.plans.values():
+                plan.thaw()
+            if wait:
+                raise compaction.error
+            return False
         if compaction.error is not None:
             message = f"the state of {self.task} could not be compacted"
             raise StateError(message) from compaction.error

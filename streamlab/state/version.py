@@ -163,6 +163,7 @@ def peek(files: Files, name: str) -> Version:
     Raises:
         StateError: It is no such file.
     """
+    files.require(name, Written(hostname(), ""))
     with files.path(name).open("rb") as file:
         start = file.read(len(_MAGIC) + _LENGTH_BYTES)
         length = int.from_bytes(start[len(_MAGIC) :], "little")

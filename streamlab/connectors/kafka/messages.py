@@ -63,6 +63,10 @@ class MessageOrigins:
         """Return the headers of one message."""
         return cast("Headers", self._messages[row].headers() or ())
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the messages that have any."""
+        return headers(self._messages)
+
 
 @contextmanager
 def uncollected() -> Iterator[None]:

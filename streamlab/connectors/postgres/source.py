@@ -73,6 +73,7 @@ class PostgresSource(Source):
     """
 
     format: ClassVar[str] = "rows"
+    forgets_when: ClassVar[str] = "the slot was dropped, or the file removed"
 
     tables: Sequence[str] = ()
     publication: str = ""
@@ -269,7 +270,7 @@ class PostgresPositions:
             _drop_slot(connection, reading.slot)
             if reading.publication == self._own:
                 published.unpublish(connection, reading.publication)
-        self._kept.file.forget()
+        self._kept.forget()
         Seen.of(reading.slot).file.forget()
 
 

@@ -26,7 +26,8 @@ class Collector:
         pace: How large an epoch may grow.
         clock: Monotonic seconds; tests give their own.
         input_of: Returns which input a batch is of.
-        more_to_come: Whether the last poll brought so much that more must be there.
+        more_to_come: Whether the last poll brought so much that more must be there;
+            that holds beyond the epoch that it became.
     """
 
     pace: Pace
@@ -87,4 +88,3 @@ class Collector:
         """Drop what was collected; it will be read again from the stored position."""
         self._batches = []
         self._rows = self._bytes = 0
-        self.more_to_come = False

@@ -22,16 +22,31 @@ from streamlab.sources import Assignment
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The mark of one pipeline on this machine."""
+    """The mark of one pipeline on this machine.
+
+    Attributes:
+        pipeline: Its name.
+        path: The file that is the mark.
+        kept_in: Where the source keeps the position.
+        forgets_when: How it can be gone from there.
+    """
 
     pipeline: str
     path: Path
+    kept_in: str
+    forgets_when: str
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> History:
         """Return the mark's place for a pipeline."""
         folder = Settings.load().state_folder / "history"
-        return cls(pipeline.name, folder / f"{pipeline.name}.json")
+        source = pipeline.input.source
+        return cls(
+            pipeline.name,
+            folder / f"{pipeline.name}.json",
+            source.keeps_position_in(pipeline.name),
+            source.forgets_when,
+        )
 
     def begin(self, topics: Iterable[str]) -> None:
         """Leave the mark, once for each topic.
@@ -71,8 +86,8 @@ class History:
         if not lost & set(mark.get("topics", lost)):
             return
         message = (
-            f"pipeline {self.pipeline!r} has run before, but the broker keeps no "
-            "position of it any more (a group without members loses them in time)"
+            f"pipeline {self.pipeline!r} has run before, but its position is gone from "
+            f"{self.kept_in} ({self.forgets_when})"
         )
         raise PositionLost(
             message,

@@ -16,8 +16,9 @@ import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.engines.local.epoch import Epoch
+from streamlab.engines.local.removals import with_removals
 from streamlab.errors import RowsRefused, TransformError, first_line
-from streamlab.formats import Format, Rejection
+from streamlab.formats import Format, Rejection, wire
 from streamlab.pipelines import Pipeline
 from streamlab.positions import Progress, TopicPartition, leading
 from streamlab.sinks import DeadLetter
@@ -106,20 +107,30 @@ def by_partition(letters: Sequence[DeadLetter]) -> Mapping[TopicPartition, int]:
 
 
 def decode(
-    format_: Format, schema: Schema, metadata: Sequence[str], name: str, raw: RawBatch
+    codec: Format,
+    schema: Schema,
+    metadata: Sequence[str],
+    name: str,
+    raw: RawBatch,
+    key: Sequence[str] = (),
 ) -> Decoded:
     """Decode the events of one input.
 
     Values that do not decode are dead letters of the stage ``decode``.
 
     Args:
-        format_: The format of the input.
+        codec: The format of the input.
         schema: What its events are.
         metadata: Metadata columns that the transforms want.
         name: The input.
         raw: What was read of it.
+        key: Of a table to look up, the columns of its key: messages without a value
+            are rows, too.
     """
-    decoded = format_.decode(raw.values, schema)
+    values = wire.whole(codec.name, raw.values, raw.origins.headed)
+    decoded = codec.decode(values, schema)
+    if key:
+        decoded = with_removals(decoded, raw, key)
     rows = decoded.kept(len(raw))
     events = decoded.frame
     if metadata:

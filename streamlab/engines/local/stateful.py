@@ -111,7 +111,8 @@ class StatefulProcessor:
         for name, raw in raws.items():
             stream = self._streams.by_name[name]
             metadata = self._chain.entrance[name].metadata
-            made = decode(stream.format, stream.schema, metadata, name, raw)
+            key = self._chain.tables.get(name, ())
+            made = decode(stream.format, stream.schema, metadata, name, raw, key)
             self._streams.check_keys(made)
             decoded.append(made)
         return tuple(decoded)

@@ -74,7 +74,7 @@ class Tasks:
             known = {
                 key: part for key, part in parts.items() if self._is_near(key, given)
             }
-            found.append(_gathered(one, known))
+            found.append(gathered(one, known))
         return found
 
     def _is_near(self, partition: TopicPartition, given: Assignment) -> bool:
@@ -151,8 +151,16 @@ class Tasks:
         }
 
 
-def _gathered(initial: Progress, kept: Mapping[TopicPartition, Progress]) -> Progress:
-    """Return one progress from those of some partitions of a task."""
+def gathered(initial: Progress, kept: Mapping[TopicPartition, Progress]) -> Progress:
+    """Return one progress from those of some partitions of a task.
+
+    Args:
+        initial: What the others begin with.
+        kept: Partition → progress that names its position; it may name others.
+
+    Raises:
+        PositionLost: They are not of one epoch.
+    """
     if not kept:
         return initial
     first = next(iter(kept.values()))

@@ -229,14 +229,12 @@ class Worker:
     def _patience(self) -> float:
         """Return how long a poll may wait for the first event, in seconds.
 
-        While something waits for a stage, that stage is waited for instead: what
-        arrives in the meantime comes in one batch.
+        Where the source only trickles, a stage that is busy is waited for first: what
+        arrives in the meantime comes in one batch, by one poll.
         """
-        if self._collector.empty:
-            return IDLE_POLL_S
         if not self._collector.more_to_come:
             self._stages.wait_until_free(MOST_WAIT_S)
-        return 0
+        return IDLE_POLL_S if self._collector.empty else 0
 
     def _may_send(self) -> bool:
         if self._doubt or self._stages.fenced or self._stages.failure:

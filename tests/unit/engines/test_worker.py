@@ -265,8 +265,30 @@ def test_a_missing_position_with_history_stops_the_worker(topic: MemoryTopic) ->
     sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
     run(MemorySource(topic), sink)
     topic.committed.clear()
-    with pytest.raises(PositionLost, match="position reset"):
+    with pytest.raises(PositionLost, match="position reset") as lost:
         run(MemorySource(topic), sink)
+    assert "is gone from the offsets of group streamlab." in lost.value.message
+
+
+class OfADatabase(MemorySource):
+    """A source that keeps its position elsewhere than a broker does."""
+
+    forgets_when = "the slot was dropped, or the file removed"
+
+    def keeps_position_in(self, pipeline: str) -> str:
+        return f"slot {pipeline} and a file beside the settings"
+
+
+def test_a_missing_position_is_told_in_the_words_of_its_source(
+    topic: MemoryTopic,
+) -> None:
+    """What has lost the position is named: a database has no broker."""
+    sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
+    run(OfADatabase(topic), sink)
+    topic.committed.clear()
+    with pytest.raises(PositionLost, match=r"from slot .* file removed") as lost:
+        run(OfADatabase(topic), sink)
+    assert "broker" not in str(lost.value)
 
 
 def test_a_refusing_sink_ends_the_run(topic: MemoryTopic) -> None:

@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 
 from streamlab.contracts import Schema
 from streamlab.operators.chain import Chain
-from streamlab.operators.driving import PARTITION, Drive
+from streamlab.operators.driving import OFFSET, PARTITION, Drive
 from streamlab.transforms.transform import Transform
 
 EVENTS = pl.Schema(
@@ -61,7 +61,10 @@ def stream(
             rows.append(rows[-1])
     schema = {**EVENTS, "t": pl.Datetime("us"), PARTITION: pl.Int64}
     frame = pl.DataFrame(rows, schema, orient="row")
-    return frame.with_columns(pl.col("t").dt.replace_time_zone("UTC"))
+    offset = pl.int_range(pl.len()).cast(pl.Int64).over(PARTITION)
+    return frame.with_columns(
+        pl.col("t").dt.replace_time_zone("UTC"), offset.alias(OFFSET)
+    )
 
 
 def marked(events: pl.DataFrame, bound: timedelta = timedelta(0)) -> pl.DataFrame:
@@ -128,3 +131,12 @@ def accounted(drive: Drive, events: int) -> None:
     refused = sum(one.rows.height for one in drive.failed)
     assert counts.accepted + late + refused == events
     assert counts.held >= 0
+
+
+def on_time(events: pl.DataFrame, lateness_us: int) -> pl.DataFrame:
+    """Return the events that are not behind their watermark by more than a lateness.
+
+    In the order of their event time, with ``time`` in µs.
+    """
+    taken = marked(events).filter(pl.col("time") >= pl.col("mark") - lateness_us)
+    return taken.sort("time", PARTITION, OFFSET)

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 import streamlab as sl
+from tests.unit.operators.changes import merged
 from tests.unit.operators.streams import (
     accounted,
     chain_of,
@@ -37,16 +38,16 @@ def in_windows(
         "window_start": pl.Int64,
         "window_end": pl.Int64,
     }
-    frame = pl.DataFrame(rows, schema).drop("time", "mark", "_partition")
+    frame = pl.DataFrame(rows, schema).sort("time", "_partition", "_offset")
     return frame.with_columns(
         pl.col("window_start", "window_end").cast(pl.Datetime("us", "UTC"))
     )
 
 
 def listed(events: pl.LazyFrame) -> pl.LazyFrame:
-    """Give something that needs the rows."""
+    """Give something that needs the rows, in their order."""
     return events.group_by("window_start", "window_end", "k").agg(
-        pl.col("n").sort(), pl.col("v").median().alias("middle")
+        pl.col("n"), pl.col("v").median().alias("middle")
     )
 
 
@@ -81,3 +82,33 @@ def test_each_window_shows_its_rows_once_whatever_the_cuts(
     assert all(table.height == 0 for table in drive.tables.values())
     late = pl.concat(drive.late.get("events", [events.clear()]))
     assert set(late["n"]).isdisjoint(set(expected["n"]))
+
+
+@pytest.mark.parametrize(("size", "every", "lateness"), CASES)
+@pytest.mark.parametrize("keys", [["k"], []])
+@pytest.mark.parametrize("early", ["0s", "3s"])
+def test_updates_lead_to_the_final_results_whatever_the_cuts(
+    size: int, every: int, lateness: int, keys: list[str], early: str
+) -> None:
+    """Each row of the changes changes something."""
+    rng = random.Random(size)
+    events = stream(rng, partitions=2)
+
+    def positive(events: pl.LazyFrame) -> pl.LazyFrame:
+        """A result may go away again."""
+        totals = events.group_by("window_start", *keys).agg(
+            pl.col("v").sum().alias("total"), pl.len()
+        )
+        return totals.filter(pl.col("total") >= 0)
+
+    window = sl.hopping(f"{size}m", f"{every}m", on="t", lateness=f"{lateness}m")
+    transform = sl.transform(window=window, keys=keys, emit="updates", early=early)
+    drive = driven(chain_of(transform(positive)), events, rng)
+    expected = in_windows(events, size, every, lateness * MINUTE)
+    changes = pl.concat(drive.outputs)
+    same(
+        merged(changes, ["window_start", *keys]),
+        expected.lazy().pipe(positive).collect(),
+    )
+    accounted(drive, events.height)
+    assert all(table.height == 0 for table in drive.tables.values())
