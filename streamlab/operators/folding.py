@@ -112,6 +112,9 @@ class FoldOperator(Operator):
         self.needs_keyed_partitions = self.order is None
         function = self.pairs.function.step.transform.function
         self.result_key = getattr(function, "result_key", ())
+        # Where expired states change nothing, nobody has to look for them.
+        forgets = getattr(function, "forgets_by_itself", False)
+        self._exact_ttl = self.ttl_us is not None and not forgets
         has_ttl = self.ttl_us is not None
         due = {DUE: pl.Int64()} if has_ttl else {}
         self._state = TableLayout(
@@ -171,7 +174,7 @@ class FoldOperator(Operator):
         names = self.pairs.state.names()
         touched = self._touched(ready)
         stored = known = state.get(touched.select(keys))
-        if self.ttl_us is not None:
+        if self._exact_ttl:
             known = stored.join(touched, on=keys, nulls_equal=True)
             known = known.filter(pl.col(DUE) > pl.col(_FIRST))
         events = ready.select(self.pairs.events.names())
@@ -207,7 +210,7 @@ class FoldOperator(Operator):
 
         Without such a gap, which is the rule, these are all rows at once.
         """
-        if self.ttl_us is None or ready.is_empty():
+        if not self._exact_ttl or ready.is_empty():
             yield ready
             return
         is_gap = (pl.col(DUE).diff() >= self.ttl_us).fill_null(value=False)

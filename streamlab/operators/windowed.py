@@ -20,14 +20,17 @@ from streamlab.operators.counting import CountWindows
 from streamlab.operators.emitting import Emitter, emitter_of
 from streamlab.operators.holding import Holding, seen_by_function
 from streamlab.operators.intake import Intake
-from streamlab.operators.keeping import Rows
+from streamlab.operators.keeping import Kept, Rows
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
 from streamlab.operators.ordering import PLACE
+from streamlab.operators.partials import Partials
 from streamlab.operators.sessions import Sessions
 from streamlab.operators.slices import Slices
 from streamlab.operators.slicing import Slicing
 from streamlab.state.table import StateTable
 from streamlab.transforms.declarations import Windowed
+from streamlab.transforms.expressions import NotShown
+from streamlab.transforms.splitting import split
 from streamlab.transforms.steps import Step
 from streamlab.transforms.windows import Counted, Session, Sliced
 
@@ -74,9 +77,27 @@ def _holding(
         raise UsageError(f"{type(window).__name__} is not a kind of window")
     slicing = Slicing.of(window)
     by = keys if needs.emit == "updates" else pl.Schema()
-    kept = Rows(name, slicing, inputs, needs.keys, tuple(by), function)
+    kept = _kept(name, needs, slicing, inputs, tuple(by), function)
     column = next(iter(window.times(inputs).values())).column
     return Slices(name, slicing, kept, by, column)
+
+
+def _kept(
+    name: str,
+    needs: Windowed,
+    slicing: Slicing,
+    inputs: Mapping[str, pl.Schema],
+    by: Sequence[str],
+    function: Function,
+) -> Kept:
+    """Return what is kept: the least that gives the function's results."""
+    dtype = slicing.window.dtype
+    try:
+        (schema,) = inputs.values()
+        splitting = split(function.step, seen_by_function(schema, dtype))
+        return Partials(name, slicing, inputs, by, function, splitting)
+    except (NotShown, ValueError):
+        return Rows(name, slicing, inputs, needs.keys, by, function)
 
 
 def _require_countable(

@@ -111,7 +111,7 @@ def windows_of(dsn: str, table: str) -> list[Row]:
     """Return the rows of a table as the oracle has them."""
     with psycopg.connect(dsn) as connection:
         found = connection.execute(
-            f"select extract(epoch from window_start) * 1000, key, id, n from {table}"  # noqa: S608
+            f"select extract(epoch from window_start) * 1000, key, id, n from {table}"
         ).fetchall()
     return sorted((int(start), key, int(total), n) for start, key, total, n in found)
 

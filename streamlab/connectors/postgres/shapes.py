@@ -121,9 +121,10 @@ def json_lines(codec: Format, rows: pl.DataFrame) -> list[bytes]:
 
     So does PostgreSQL's own ``to_json``: ``"NaN"``, ``"Infinity"``.
     """
-    enums = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.Enum)]
-    if enums:
-        rows = rows.with_columns(rows[name].cast(pl.String) for name in enums)
+    rows = rows.clone()
+    for place, dtype in enumerate(rows.dtypes):
+        if isinstance(dtype, pl.Enum):
+            rows.replace_column(place, rows.to_series(place).cast(pl.String))
     try:
         return codec.encode(rows)
     except RowsRefused as refused:

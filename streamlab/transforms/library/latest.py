@@ -12,7 +12,7 @@ import polars as pl
 from streamlab.errors import TransformError
 from streamlab.formats.changes import OP, OPERATIONS, UNAVAILABLE, own_columns
 from streamlab.transforms.event_time import EventTime, as_event_time, duration_us
-from streamlab.transforms.library.function import Call, LibraryFunction, as_keys
+from streamlab.transforms.library.function import Call, LibraryFunction, as_keys, given
 from streamlab.transforms.transform import Transform
 
 _STATE: Final = "_latest_"
@@ -50,13 +50,13 @@ def latest(
     Example:
         >>> accounts = sl.latest("account_id")
     """
-    given = {
-        "on": on,
-        "changes": None if changes else False,
-        "ttl": ttl,
-        "name": None if name == "latest" else name,
-    }
-    function = _Latest(name, as_keys(keys), Call("latest", (keys,), given), changes)
+    named = given(
+        on=on,
+        changes=None if changes else False,
+        ttl=ttl,
+        name=None if name == "latest" else name,
+    )
+    function = _Latest(name, as_keys(keys), Call("latest", (keys,), named), changes)
     return function.transform(
         on=None if on is None else as_event_time(on),
         ttl_us=None if ttl is None else duration_us(ttl, "ttl"),

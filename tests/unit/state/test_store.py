@@ -318,3 +318,18 @@ def test_versions_are_listed_with_their_tables(tmp_path: Path) -> None:
     assert tables[LAYOUT.name].bytes > 0
     home.reset()
     assert home.tasks() == [] or home.versions("t/0") == []
+
+
+def test_a_sealed_version_is_written_later(tmp_path: Path) -> None:
+    """The next epoch goes on meanwhile, and is not part of it."""
+    state = opened(tmp_path)
+    table = state.tables[LAYOUT.name]
+    table.put(rows(1))
+    first = state.seal()
+    table.put(rows(2))
+    second = state.seal()
+    assert StateHome(tmp_path).tasks() == []
+    first.write()
+    second.write()
+    for count, sealed in enumerate((first, second), 1):
+        assert opened(tmp_path, sealed.state_id).tables[LAYOUT.name].height == count
