@@ -272,8 +272,11 @@ def test_due_rows_of_a_large_table_are_found_without_reading_it(
 def test_rows_of_another_dtype_are_refused(tmp_path: Path) -> None:
     """A state never casts."""
     wrong = rows(1).with_columns(pl.col("n").cast(pl.String))
+    table = opened(tmp_path).tables[LAYOUT.name]
     with pytest.raises(UsageError, match=r"fold\.state have another dtype in n"):
-        opened(tmp_path).tables[LAYOUT.name].put(wrong)
+        table.put(wrong)
+    with pytest.raises(UsageError, match=r"fold\.state have another dtype in key"):
+        table.get(rows(1).cast({"key": pl.Int32}))
 
 
 def test_a_table_without_keys_cannot_be_searched(tmp_path: Path) -> None:
