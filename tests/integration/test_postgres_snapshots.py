@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from streamlab.connectors.memory import MemorySink, MemoryTarget
-from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.overlap import Overlap
+from streamlab.connectors.postgres.reading.kept import KeptProgress
+from streamlab.connectors.postgres.reading.overlap import Overlap
 from streamlab.engines.local import Worker
 from streamlab.errors import PositionLost
 from streamlab.pipelines import Input, Pace

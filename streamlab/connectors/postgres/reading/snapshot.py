@@ -22,11 +22,11 @@ import psycopg
 from psycopg import sql
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.changes import copying, session
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.published import Table
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading.published import Table
 from streamlab.errors import Refused, SchemaError
 
 MOST_BYTES = 4 * 2**20
