@@ -93,6 +93,15 @@ def test_taking_joins_the_batches(collector: Collector) -> None:
     assert collector.empty
 
 
+def test_a_backlog_outlasts_its_epochs(collector: Collector) -> None:
+    """Until a poll brings little, who reads need not wait for the stages."""
+    collector.add(batch(BACKLOG_ROWS))
+    collector.take()
+    assert collector.more_to_come
+    collector.add(batch(1))
+    assert not collector.more_to_come
+
+
 def test_nothing_is_no_epoch(collector: Collector) -> None:
     """An empty collector is never ready."""
     collector.add(None)
