@@ -11,15 +11,15 @@ from typing import Any, ClassVar, Literal, TypeVar
 import psycopg
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import lsn, published
-from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.connection import NAME_BYTES
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.looking import Reading, look
-from streamlab.connectors.postgres.reader import PostgresReader
-from streamlab.connectors.postgres.seen import Seen
-from streamlab.connectors.postgres.shapes import (
+from streamlab.connectors.postgres.reading import lsn, published
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading.kept import KeptProgress
+from streamlab.connectors.postgres.reading.looking import Reading, look
+from streamlab.connectors.postgres.reading.reader import PostgresReader
+from streamlab.connectors.postgres.reading.seen import Seen
+from streamlab.connectors.postgres.reading.shapes import (
     EVENT_COLUMNS,
     DebeziumShape,
     FlatShape,
