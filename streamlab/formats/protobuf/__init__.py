@@ -169,19 +169,16 @@ class _Messages:
         self._reason = f"the value is no {kind.full_name} of schema {number}"
         self._take = fields.of_message(kind, schema.dtypes, "")
         names = [name for name in schema.dtypes if name in kind.fields_by_name]
-        self._fields = {name: kind.fields_by_name[name] for name in names}
-        self._scanned = (
-            fields.of_scanned(kind, schema.dtypes)
-            if scanning.is_flat(kind, names)
-            else None
-        )
+        self._names = names
+        flat = scanning.is_flat(kind)
+        self._scanned = fields.of_scanned(kind, schema.dtypes) if flat else None
 
     def __call__(self, values: Sequence[bytes]) -> tuple[pl.DataFrame, Faults]:
         """Return the frame of the good values, and the faults of the others."""
         if self._scanned is None or len(values) < SCANNED_ROWS:
             return self._each(values)
         bodies = [value[self._skipped :] for value in values]
-        scanned, odd = scanning.scan(bodies, self._fields)
+        scanned, odd = scanning.scan(bodies, self._class.DESCRIPTOR, self._names)
         struct, misfits = self._scanned(scanned, len(values))
         # What is odd or does not fit is looked at again, one by one.
         again = pl.Series(odd, dtype=pl.Boolean) | misfits

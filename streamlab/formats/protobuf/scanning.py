@@ -65,12 +65,13 @@ class Scanned:
     present: pl.Series
 
 
-def is_flat(kind: Descriptor, names: Iterable[str]) -> bool:
-    """Return whether fields of a message can be scanned: single ones, no messages."""
-    fields = [
-        kind.fields_by_name[name] for name in names if name in kind.fields_by_name
-    ]
-    return all(map(_is_plain, fields))
+def is_flat(kind: Descriptor) -> bool:
+    """Return whether messages can be scanned: they have single fields without parts.
+
+    That holds for fields that are not wanted, too: what is broken inside of one of
+    them makes a message broken.
+    """
+    return all(map(_is_plain, kind.fields))
 
 
 def _is_plain(field: FieldDescriptor) -> bool:
@@ -85,19 +86,25 @@ def _is_plain(field: FieldDescriptor) -> bool:
 
 
 def scan(
-    bodies: Sequence[bytes], fields: Mapping[str, FieldDescriptor]
+    bodies: Sequence[bytes], kind: Descriptor, names: Iterable[str]
 ) -> tuple[Mapping[str, Scanned], Mask]:
     """Return fields of all messages, and which messages are odd.
 
     Args:
         bodies: The messages.
-        fields: The fields to read, plain ones; others are skipped.
+        kind: What they are; it is flat.
+        names: The wanted fields.
     """
     lengths = np.fromiter(map(len, bodies), np.int64, len(bodies))
     whole = b"".join(bodies)
-    found = _Scan(whole, lengths, {each.number: each for each in fields.values()})
+    found = _Scan(whole, lengths, {each.number: each for each in kind.fields})
     found.run()
-    columns = {name: found.column(each, whole) for name, each in fields.items()}
+    wanted = set(names)
+    columns = {
+        each.name: found.column(each, whole)
+        for each in kind.fields
+        if each.name in wanted or each.type == FieldDescriptor.TYPE_STRING
+    }
     return columns, found.odd
 
 
