@@ -333,9 +333,10 @@ class PostgresReader(Reader):
             pl.lit(place).alias(columns.LSN),
             pl.int_range(self._rows, self._rows + pl.len()).alias(columns.INDEX),
         )
+        # Before anything is noted: a shape may need a server that does not answer.
+        shaped = versions.shaped([(table, rows, source)])
         self._rows += piece.text.height
         self._state = piece.state
-        shaped = versions.shaped([(table, rows, source)])
         position = (self._lsn, IN_SNAPSHOT, self._rows, piece.state.to_text())
         return self._moved(position, shaped, piece.size_bytes)
 
