@@ -105,12 +105,15 @@ class SinkContext:
         schema: Columns of every frame that will come, with their dtypes.
         worker: Name of this worker, unique among the workers of the pipeline.
         dead_letter_topic: Where a sink that takes dead letters puts them.
+        whole: Whether a change among the rows has all values of its row: none of the
+            inputs is a stream of changes, which may leave out what did not change.
     """
 
     pipeline: str
     schema: Mapping[str, pl.DataType]
     worker: str = "worker-0"
     dead_letter_topic: str | None = None
+    whole: bool = False
 
 
 class Writer(ABC):
