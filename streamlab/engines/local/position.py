@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamlab.engines.local.history import History
+from streamlab.engines.local.tasks import gathered
 from streamlab.errors import Fenced, UsageError
 from streamlab.pipelines import Pipeline
 from streamlab.pipelines.grouping import grouping_of
@@ -81,10 +82,18 @@ def places(pipeline: Pipeline) -> list[Place]:
     """
     source = pipeline.source.positions(pipeline.name)
     kept = pipeline.sink.stored(pipeline.name)
+    task_of = grouping_of(pipeline).grouping.task_of
+    # A pipeline that had other tasks before has left their progress, too.
     by_partition = (
         source.stored()
         if kept is None
-        else {partition: one for one in kept for partition in one.positions}
+        else {
+            partition: one
+            for own in (False, True)
+            for one in kept
+            for partition in one.positions
+            if (task_of(partition) == one.task) is own
+        }
     )
     starts, ends = source.locate("earliest"), source.locate("latest")
     return [
@@ -96,6 +105,24 @@ def places(pipeline: Pipeline) -> list[Place]:
             ends[partition],
         )
         for partition in sorted(ends)
+    ]
+
+
+def by_task(pipeline: Pipeline) -> list[Progress]:
+    """Return the stored progress of each task of a pipeline, changing nothing.
+
+    Raises:
+        Unavailable: The source or the sink cannot be reached.
+        PositionLost: Partitions of a task are not of one epoch.
+    """
+    task_of = grouping_of(pipeline).grouping.task_of
+    found: dict[str, dict[TopicPartition, Progress]] = {}
+    for place in places(pipeline):
+        if place.progress is not None:
+            parts = found.setdefault(task_of(place.partition), {})
+            parts[place.partition] = place.progress
+    return [
+        gathered(Progress(task, 0, {}), parts) for task, parts in sorted(found.items())
     ]
 
 
@@ -131,6 +158,23 @@ def planned(pipeline: Pipeline, to: str) -> list[Move]:
         for place in now
         if task_of(place.partition) in tasks
     ]
+
+
+def located(pipeline: Pipeline, to: str) -> Mapping[TopicPartition, Position]:
+    """Return the positions that a text names, changing nothing.
+
+    Args:
+        pipeline: The pipeline.
+        to: As in :func:`planned`.
+
+    Raises:
+        UsageError: ``to`` is none of these, or names a partition that is not there.
+        Unavailable: The source cannot be reached.
+    """
+    source = pipeline.source.positions(pipeline.name)
+    if "=" not in to:
+        return source.locate(to)
+    return _named(to, list(source.locate("latest")), pipeline)
 
 
 def _require_all_named(
@@ -186,15 +230,38 @@ def reset(pipeline: Pipeline, moves: Sequence[Move]) -> None:
         )
         for one in before
     ]
-    kept_by_sink = moves and moves[0].place.keeper == "sink"
+    _replace(pipeline, before, after)
+    History.of(pipeline).begin(incarnations)
+
+
+def begin_at(pipeline: Pipeline, progress: Sequence[Progress]) -> None:
+    """Give a pipeline that has not run yet the progress that it begins with.
+
+    Raises:
+        Fenced: A worker of it is running.
+    """
+    moves = {place.partition: Move(place, place.here) for place in places(pipeline)}
+    before = [
+        _before(one.task, [moves[key] for key in one.positions], one.incarnations)
+        for one in progress
+    ]
+    _replace(pipeline, before, progress)
+    topics = {topic for one in progress for topic in one.incarnations}
+    History.of(pipeline).begin(topics)
+
+
+def _replace(
+    pipeline: Pipeline, before: Sequence[Progress], after: Sequence[Progress]
+) -> None:
+    """Store a progress instead of the one before it, as a worker would."""
     try:
-        source.store(after)
+        pipeline.source.positions(pipeline.name).store(after)
     except Fenced as error:
         message = f"a worker of pipeline {pipeline.name!r} is running"
         raise Fenced(message, hint="stop its workers first") from error
-    if kept_by_sink:
-        _store_in_sink(pipeline, before, after)
-    History.of(pipeline).begin(incarnations)
+    stored = pipeline.sink.stored(pipeline.name)
+    if stored is not None and after:
+        _store_in_sink(pipeline, before, after, {one.task for one in stored})
 
 
 def forget(pipeline: Pipeline) -> None:
@@ -232,15 +299,27 @@ def _of(incarnations: Mapping[str, str], moves: Sequence[Move]) -> Mapping[str, 
 
 
 def _store_in_sink(
-    pipeline: Pipeline, before: Sequence[Progress], after: Sequence[Progress]
+    pipeline: Pipeline,
+    before: Sequence[Progress],
+    after: Sequence[Progress],
+    known: Collection[str],
 ) -> None:
     schema = prepared_of(pipeline).output_schema
-    writer = pipeline.sink.open(
-        SinkContext(pipeline.name, schema, worker=f"{pipeline.name}-reset")
+    context = SinkContext(
+        pipeline.name,
+        schema,
+        worker=f"{pipeline.name}-reset",
+        whole=pipeline.rows_are_whole,
     )
+    writer = pipeline.sink.open(context)
     try:
-        writer.claim(before)
-        writer.write(SinkBatch(schema.to_frame(), before, after))
+        claimed = writer.claim(before) or before
+        # A task that the sink has not heard of is where the claim has put it.
+        begun = [
+            one if one.task in known else new
+            for one, new in zip(before, claimed, strict=True)
+        ]
+        writer.write(SinkBatch(schema.to_frame(), begun, after))
     finally:
         writer.close()
 

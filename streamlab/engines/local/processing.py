@@ -107,30 +107,30 @@ def by_partition(letters: Sequence[DeadLetter]) -> Mapping[TopicPartition, int]:
 
 
 def decode(
-    format_: Format,
+    codec: Format,
     schema: Schema,
     metadata: Sequence[str],
     name: str,
     raw: RawBatch,
-    table_key: Sequence[str] = (),
+    key: Sequence[str] = (),
 ) -> Decoded:
     """Decode the events of one input.
 
     Values that do not decode are dead letters of the stage ``decode``.
 
     Args:
-        format_: The format of the input.
+        codec: The format of the input.
         schema: What its events are.
         metadata: Metadata columns that the transforms want.
         name: The input.
         raw: What was read of it.
-        table_key: Columns of its key, if it is a table; then an event without a value
-            is a row that removes the one of its key.
+        key: Of a table to look up, the columns of its key: messages without a value
+            are rows, too.
     """
-    values = wire.whole(format_.name, raw.values, raw.origins.headed)
-    decoded = format_.decode(values, schema)
-    if table_key:
-        decoded = with_removals(decoded, raw, table_key)
+    values = wire.whole(codec.name, raw.values, raw.origins.headed)
+    decoded = codec.decode(values, schema)
+    if key:
+        decoded = with_removals(decoded, raw, key)
     rows = decoded.kept(len(raw))
     events = decoded.frame
     if metadata:
