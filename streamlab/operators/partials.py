@@ -53,6 +53,7 @@ class Partials(Kept):
     layouts: Sequence[TableLayout] = field(init=False)
     nothing: Results = field(init=False)
     words: str = field(init=False)
+    ordered: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         """Lay out the tables, and compare the schemas with the function's.

@@ -16,11 +16,12 @@ import polars as pl
 from streamlab.errors import UsageError
 from streamlab.operators.calling import Function
 from streamlab.operators.cascading import delayed, is_behind
+from streamlab.operators.combining import Combine, Combined
 from streamlab.operators.counting import CountWindows
 from streamlab.operators.emitting import Emitter, emitter_of
 from streamlab.operators.holding import Holding, seen_by_function
 from streamlab.operators.intake import Intake
-from streamlab.operators.keeping import Kept, Rows
+from streamlab.operators.keeping import Kept, Rows, Showing
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
 from streamlab.operators.ordering import PLACE
 from streamlab.operators.partials import Partials
@@ -68,6 +69,12 @@ def _holding(
     window = needs.window
     first = next(iter(inputs.values()))
     keys = pl.Schema({key: first[key] for key in needs.keys})
+    if not isinstance(window, Sliced) and needs.combine is not None:
+        message = f"{function.name}() has windows that depend on their rows: their "
+        raise UsageError(
+            message + "partial results cannot be merged with combine=…",
+            hint="leave combine=… out: rows are kept",
+        )
     if isinstance(window, Session):
         return Sessions(name, window, inputs, keys, function)
     if isinstance(window, Counted):
@@ -92,12 +99,18 @@ def _kept(
 ) -> Kept:
     """Return what is kept: the least that gives the function's results."""
     dtype = slicing.window.dtype
+    showing = Showing(slicing, inputs, needs.keys, by, function)
+    if needs.combine is not None:
+        if len(inputs) > 1:
+            message = f"{function.name}() reads {len(inputs)} streams, and combine=… "
+            raise UsageError(message + "merges results of one")
+        return Combined(name, showing, Combine.of(function, needs.keys))
     try:
         (schema,) = inputs.values()
         splitting = split(function.step, seen_by_function(schema, dtype))
         return Partials(name, slicing, inputs, by, function, splitting)
     except (NotShown, ValueError):
-        return Rows(name, slicing, inputs, needs.keys, by, function)
+        return Rows(name, showing)
 
 
 def _require_countable(
@@ -148,7 +161,7 @@ class WindowOperator(Operator):
         self.output_schema = self.emitter.output_schema
         self.times = self.intake.times
         self.keeps = self.holding.words
-        self.wants = PLACE if self.times else ()
+        self.wants = PLACE if self.times and self.holding.ordered else ()
         self.needs_keyed_partitions = not self.times
 
     def floors(
