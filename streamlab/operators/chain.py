@@ -172,6 +172,9 @@ class Chain:
     @property
     def tables(self) -> Mapping[str, Sequence[str]]:
         """Return stream → the columns of its key; see ``Operator.tables``."""
+        # Behind a stateless transform a row without values has lost its meaning.
+        if any(one.steps for one in self.entrance.values()):
+            return {}
         return self.operators[0].tables
 
     @property

@@ -1,7 +1,4 @@
-"""What a transform declares, as the arguments of ``sl.transform`` that give it again.
-
-Durations are kept in µs, and written in the largest unit that has no remainder.
-"""
+"""What a transform declares, as the arguments of ``sl.transform`` that say it."""
 
 from __future__ import annotations
 
@@ -14,17 +11,9 @@ from streamlab.export.capture.literals import WIDTH, literal
 from streamlab.export.capture.values import Unwritable, Writer
 from streamlab.transforms import regular_join, windows
 from streamlab.transforms.declarations import Declaration, Folded, Windowed
-from streamlab.transforms.event_time import EventTime
+from streamlab.transforms.event_time import EventTime, duration_text
 from streamlab.transforms.joins import IntervalJoin, Join, TableJoin
 from streamlab.transforms.library.function import Call
-
-_UNITS = {
-    "d": 86_400_000_000,
-    "h": 3_600_000_000,
-    "m": 60_000_000,
-    "s": 1_000_000,
-    "ms": 1_000,
-}
 
 Given = Mapping[str, str | None]
 """Argument → its text; None where it is left out."""
@@ -76,7 +65,7 @@ def _windowed(needs: Windowed, writer: Writer) -> Given:
         "keys": _keys(needs.keys),
         "emit": _unless(needs.emit, "final"),
         "combine": combine,
-        "early": _unless(needs.early_us, 0, duration),
+        "early": _unless(needs.early_us, 0, _duration),
         "null_keys": _unless(needs.null_keys, "group"),
         "changelog": _unless(needs.changelog, False),
     }
@@ -93,8 +82,8 @@ def _folded(needs: Folded, writer: Writer) -> Given:
         "keys": _keys(needs.keys),
         "state": f"{{{', '.join(columns)}}}",
         "on": _unless(needs.on, None, _time),
-        "lateness": _unless(needs.lateness_us, 0, duration),
-        "ttl": _unless(needs.ttl_us, None, duration),
+        "lateness": _unless(needs.lateness_us, 0, _duration),
+        "ttl": _unless(needs.ttl_us, None, _duration),
         "changelog": _unless(needs.changelog, False),
     }
 
@@ -102,20 +91,20 @@ def _folded(needs: Folded, writer: Writer) -> Given:
 def _window(window: windows.Window) -> str:
     shared = {
         "on": _unless(window.on, None, _times),
-        "lateness": _unless(window.lateness_us, 0, duration),
+        "lateness": _unless(window.lateness_us, 0, _duration),
     }
     if isinstance(window, windows.Sliced):
         sizes = [literal(window.size.text), literal(window.every.text)]
         more = {
-            "offset": _unless(window.offset_us, 0, duration),
+            "offset": _unless(window.offset_us, 0, _duration),
             "zone": _unless(window.zone, "UTC"),
         }
         if window.size == window.every:
             return _call("tumbling", sizes[:1], {**shared, **more})
         return _call("hopping", sizes, {**shared, **more})
     if isinstance(window, windows.Session):
-        more = {"longest": _unless(window.longest_us, None, duration)}
-        return _call("session", [duration(window.gap_us)], {**shared, **more})
+        more = {"longest": _unless(window.longest_us, None, _duration)}
+        return _call("session", [_duration(window.gap_us)], {**shared, **more})
     if isinstance(window, windows.Counted):
         return _call("count_window", [repr(window.rows)], shared)
     raise Unwritable(f"a window of the kind {type(window).__name__}")
@@ -132,7 +121,7 @@ def _join(join: Join) -> str:
             "lower": _unless(join.lower, 0, _bound),
             "upper": _bound(join.upper),
             "how": _unless(join.how, "inner"),
-            "lateness": _unless(join.lateness_us, 0, duration),
+            "lateness": _unless(join.lateness_us, 0, _duration),
         }
         return _call("interval_join", streams, given)
     if isinstance(join, TableJoin):
@@ -143,7 +132,7 @@ def _join(join: Join) -> str:
             "how": _unless(join.how, "inner"),
             "on": None if both or on is None else _time(on),
             "as_of": both and f"({_time(both[0])}, {_time(both[1])})",
-            "lateness": _unless(join.lateness_us, 0, duration),
+            "lateness": _unless(join.lateness_us, 0, _duration),
         }
         return _call("table_join", streams, given)
     if isinstance(join, regular_join.RegularJoin):
@@ -151,24 +140,19 @@ def _join(join: Join) -> str:
         given = {
             "keys": _pairs(join.keys),
             "how": _unless(join.how, "inner"),
-            "ttl": _unless(join.ttl_us, None, duration),
+            "ttl": _unless(join.ttl_us, None, _duration),
             "identity": literal(named) if named else None,
         }
         return _call("regular_join", streams, given)
     raise Unwritable(f"a join of the kind {type(join).__name__}")
 
 
-def duration(us: int) -> str:
-    """Return the text of a duration in µs, such as ``"90s"`` in quotes."""
-    if us == 0:
-        return literal("0s")
-    fits = ((unit, size) for unit, size in _UNITS.items() if us % size == 0)
-    unit, size = next(fits, ("us", 1))
-    return literal(f"{us // size}{unit}")
+def _duration(us: int) -> str:
+    return literal(duration_text(us))
 
 
 def _bound(bound: int | str) -> str:
-    return duration(bound) if isinstance(bound, int) else literal(bound)
+    return _duration(bound) if isinstance(bound, int) else literal(bound)
 
 
 def _times(on: EventTime | Mapping[str, EventTime]) -> str:
@@ -179,8 +163,8 @@ def _times(on: EventTime | Mapping[str, EventTime]) -> str:
 
 def _time(on: EventTime) -> str:
     given = {
-        "bound": _unless(on.bound_us, 0, duration),
-        "idle_after": _unless(on.idle_after_us, None, duration),
+        "bound": _unless(on.bound_us, 0, _duration),
+        "idle_after": _unless(on.idle_after_us, None, _duration),
         "unit": _unless(on.unit, "ms"),
     }
     column = literal(on.column)

@@ -70,6 +70,11 @@ class LibraryFunction(ABC):
         return self.called
 
     @property
+    def takes_removals(self) -> bool:
+        """Return whether messages without a value come as rows marked ``REMOVED``."""
+        return False
+
+    @property
     def result_key(self) -> tuple[str, ...]:
         """Return what names a row of the output; see ``Operator.result_key``."""
         return ()
