@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ VERSION: Final = ".version"
 BLOCK: Final = ".arrow"
 SUFFIXES: Final = frozenset({VERSION, BLOCK})
 PARTIAL: Final = ".partial"
+ORPHANS_S: Final = 24 * 3600.0
+"""Age in seconds at which files that the opened version does not name are deleted."""
+
 _DIGITS: Final = 32
 """Hexadecimal digits of a SHA-256 that name a file: 128 bits."""
 
@@ -148,6 +152,20 @@ class Files:
         for name in names:
             self.path(name).unlink(missing_ok=True)
 
+    def partials(self) -> Iterator[Path]:
+        """Yield files that were never finished."""
+        if self.folder.is_dir():
+            yield from self.folder.glob(f"*{PARTIAL}")
+
+    def sweep(self, needed: Collection[str]) -> None:
+        """Delete what was written long ago and is not needed: what a kill left."""
+        now_s = time.time()
+        names = [name for name in self.names() if name not in needed]
+        self.delete([name for name in names if self.age_s(name, now_s) > ORPHANS_S])
+        for partial in self.partials():
+            if self.age_s(partial.name, now_s) > ORPHANS_S:
+                partial.unlink(missing_ok=True)
+
     def copy(self, name: str, source: Files, written: Written) -> None:
         """Copy a file durably from other files, and check it.
 
@@ -190,11 +208,6 @@ class Files:
 
     def _partial(self) -> Path:
         return self.folder / f"{secrets.token_hex(8)}{PARTIAL}"
-
-    def partials(self) -> Iterator[Path]:
-        """Yield files that were never finished."""
-        if self.folder.is_dir():
-            yield from self.folder.glob(f"*{PARTIAL}")
 
     def _missing(self, name: str, written: Written) -> StateError:
         return StateError(

@@ -137,7 +137,7 @@ def test_segments_of_another_hash_are_sorted_anew(
             pair.state.compact()
             state_id = pair.save()
             pair.state.close()
-        tables = pair.state._version().tables.values()
+        tables = pair.home.versions("a/1")[-1].version.tables.values()
         stored = {one.fingerprint for table in tables for one in table.segments}
         assert stored == {hashing.fingerprint()}
     finally:
