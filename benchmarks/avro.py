@@ -17,8 +17,8 @@ from demo import flights
 from streamlab.contracts import Schema
 from streamlab.formats import Context, named, wire
 from streamlab.formats.avro import schemas
-from streamlab.registry.client import Registered
 from streamlab.registry.recorded import recorded
+from streamlab.registry.schemas import Registered
 
 MESSAGES = 1_000_000
 EPOCH = 50_000  # as many as a worker decodes in one call

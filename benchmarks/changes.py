@@ -148,11 +148,12 @@ class Changes:
         with psycopg.connect(self.servers.postgres, autocommit=True) as connection:
 
             def streams() -> bool:
+                # A slot that is just being made is active, too.
                 found = connection.execute(
-                    "SELECT active FROM pg_replication_slots WHERE slot_name = %s",
-                    [f"streamlab_{name}"],
+                    "SELECT state FROM pg_stat_replication WHERE application_name = %s",
+                    [f"streamlab streamlab_{name}"],
                 ).fetchone()
-                return found == (True,)
+                return found == ("streaming",)
 
             wait_until(streams, "the stream", check=worker.check, every_s=0.1)
 

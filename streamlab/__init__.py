@@ -29,23 +29,41 @@ if TYPE_CHECKING:
     from streamlab.observe.lag import lag
     from streamlab.observe.throughput import Throughput
     from streamlab.observe.workers import workers
-    from streamlab.pipelines import DeadLetters, Input, Pace, Pipeline
+    from streamlab.operators.evaluation import StreamEvaluation, evaluate
+    from streamlab.pipelines import (
+        DeadLetters,
+        Input,
+        Keyed,
+        Pace,
+        Pipeline,
+        StateSettings,
+    )
     from streamlab.taps.live import live_tap
     from streamlab.taps.sample import Sample
     from streamlab.taps.tap import tap
-    from streamlab.transforms.evaluation import Evaluation, evaluate
+    from streamlab.transforms.evaluation import Evaluation
+    from streamlab.transforms.event_time import EventTime, event_time
+    from streamlab.transforms.joins import interval_join, table_join
+    from streamlab.transforms.library.deduplicate import deduplicate
+    from streamlab.transforms.library.latest import latest
+    from streamlab.transforms.library.running import running, running_total
+    from streamlab.transforms.library.top import top
+    from streamlab.transforms.regular_join import regular_join
     from streamlab.transforms.table import Table, table
     from streamlab.transforms.transform import Transform, transform
     from streamlab.transforms.verdicts import Verdict
+    from streamlab.transforms.windows import count_window, hopping, session, tumbling
 
 _WHERE = {
     "ConsoleSink": "streamlab.connectors.console",
     "DeadLetters": "streamlab.pipelines",
     "Evaluation": "streamlab.transforms.evaluation",
+    "EventTime": "streamlab.transforms.event_time",
     "Field": "streamlab.contracts",
     "Input": "streamlab.pipelines",
     "KafkaSink": "streamlab.connectors.kafka.sink",
     "KafkaSource": "streamlab.connectors.kafka.source",
+    "Keyed": "streamlab.pipelines",
     "Latency": "streamlab.observe.delays",
     "MemorySink": "streamlab.connectors.memory",
     "MemorySource": "streamlab.connectors.memory",
@@ -58,6 +76,8 @@ _WHERE = {
     "RunSummary": "streamlab.engines.local",
     "Sample": "streamlab.taps.sample",
     "Schema": "streamlab.contracts",
+    "StateSettings": "streamlab.pipelines",
+    "StreamEvaluation": "streamlab.operators.evaluation",
     "StreamlabError": "streamlab.errors",
     "Table": "streamlab.transforms.table",
     "Throughput": "streamlab.observe.throughput",
@@ -65,21 +85,34 @@ _WHERE = {
     "Verdict": "streamlab.transforms.verdicts",
     "WorkerHandle": "streamlab.engines.local",
     "connect": "streamlab.connectors.kafka.connection",
+    "count_window": "streamlab.transforms.windows",
+    "deduplicate": "streamlab.transforms.library.deduplicate",
     "doctor": "streamlab.doctor",
-    "evaluate": "streamlab.transforms.evaluation",
+    "evaluate": "streamlab.operators.evaluation",
+    "event_time": "streamlab.transforms.event_time",
     "export": "streamlab.export",
     "forget": "streamlab.engines.local.position",
     "headless": "streamlab.headless",
+    "hopping": "streamlab.transforms.windows",
+    "interval_join": "streamlab.transforms.joins",
     "lag": "streamlab.observe.lag",
+    "latest": "streamlab.transforms.library.latest",
     "live_tap": "streamlab.taps.live",
+    "regular_join": "streamlab.transforms.regular_join",
     "replay": "streamlab.engines.local.rehearsal",
     "run": "streamlab.engines.local",
+    "running": "streamlab.transforms.library.running",
+    "running_total": "streamlab.transforms.library.running",
+    "session": "streamlab.transforms.windows",
     "start": "streamlab.engines.local",
     "stop": "streamlab.engines.local",
     "table": "streamlab.transforms.table",
+    "table_join": "streamlab.transforms.joins",
     "tap": "streamlab.taps.tap",
+    "top": "streamlab.transforms.library.top",
     "topics": "streamlab.connectors.kafka.topics",
     "transform": "streamlab.transforms.transform",
+    "tumbling": "streamlab.transforms.windows",
     "workers": "streamlab.observe.workers",
 }
 
@@ -87,10 +120,12 @@ __all__ = [
     "ConsoleSink",
     "DeadLetters",
     "Evaluation",
+    "EventTime",
     "Field",
     "Input",
     "KafkaSink",
     "KafkaSource",
+    "Keyed",
     "Latency",
     "MemorySink",
     "MemorySource",
@@ -103,6 +138,8 @@ __all__ = [
     "RunSummary",
     "Sample",
     "Schema",
+    "StateSettings",
+    "StreamEvaluation",
     "StreamlabError",
     "Table",
     "Throughput",
@@ -110,21 +147,34 @@ __all__ = [
     "Verdict",
     "WorkerHandle",
     "connect",
+    "count_window",
+    "deduplicate",
     "doctor",
     "evaluate",
+    "event_time",
     "export",
     "forget",
     "headless",
+    "hopping",
+    "interval_join",
     "lag",
+    "latest",
     "live_tap",
+    "regular_join",
     "replay",
     "run",
+    "running",
+    "running_total",
+    "session",
     "start",
     "stop",
     "table",
+    "table_join",
     "tap",
+    "top",
     "topics",
     "transform",
+    "tumbling",
     "workers",
 ]
 

@@ -25,20 +25,40 @@ the last time, or that a partition stays with this reader.
 
 from __future__ import annotations
 
-import itertools
 from abc import ABC, abstractmethod
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import ClassVar, Protocol, TypeAlias
 
 import polars as pl
 
 from streamlab.contracts import Schema
 from streamlab.errors import PositionLost, TopicRecreated, UsageError
+from streamlab.origins import (
+    ChosenOrigins,
+    Headers,
+    JoinedOrigins,
+    ListedOrigins,
+    Origins,
+)
 from streamlab.positions import Position, Progress, Span, TopicPartition, joined
-from streamlab.values import joined_values
+from streamlab.values import chosen_values, joined_values
+
+__all__ = [
+    "METADATA",
+    "METADATA_DTYPES",
+    "Assignment",
+    "Headers",
+    "ListedOrigins",
+    "Listener",
+    "Origins",
+    "RawBatch",
+    "Reader",
+    "Replaced",
+    "Source",
+    "SourcePositions",
+    "Start",
+]
 
 METADATA_DTYPES: Mapping[str, pl.DataType] = {
     "_topic": pl.String(),
@@ -54,78 +74,8 @@ Where a position has several parts, ``_offset`` is the first of them.
 
 METADATA = tuple(METADATA_DTYPES)
 
-Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
-
 Start: TypeAlias = str
 """Where a pipeline without history begins: ``earliest``, ``latest`` or an ISO time."""
-
-
-class Origins(Protocol):
-    """Where the events of a batch came from, a column at a time.
-
-    A column is computed when it is asked for and not before: reading a timestamp
-    for each of a million events costs 0.2 s that most pipelines need not pay.
-    """
-
-    def counts(self) -> Mapping[TopicPartition, int]:
-        """Return how many events there are of each partition."""
-
-    def partitions(self) -> Sequence[TopicPartition]:
-        """Return the partition of each event."""
-
-    def positions(self) -> Sequence[Position]:
-        """Return the position of each event."""
-
-    def timestamps_ms(self) -> Sequence[int | None]:
-        """Return the source's own time of each event, ms since 1970 UTC."""
-
-    def keys(self) -> Sequence[bytes | None]:
-        """Return the key of each event."""
-
-    def timestamp_ms(self, row: int) -> int | None:
-        """Return the source's own time of one event, ms since 1970 UTC."""
-
-    def headers(self, row: int) -> Headers:
-        """Return the headers of one event."""
-
-
-@dataclass(frozen=True, slots=True)
-class ListedOrigins:
-    """Origins that are already in memory: of a test, of a replayed sample."""
-
-    listed_partitions: Sequence[TopicPartition]
-    listed_positions: Sequence[Position]
-    listed_timestamps_ms: Sequence[int | None] = ()
-    listed_keys: Sequence[bytes | None] = ()
-    listed_headers: Mapping[int, Headers] = field(default_factory=dict)
-
-    def counts(self) -> Mapping[TopicPartition, int]:
-        """Return how many events there are of each partition."""
-        return Counter(self.listed_partitions)
-
-    def partitions(self) -> Sequence[TopicPartition]:
-        """Return the partition of each event."""
-        return self.listed_partitions
-
-    def positions(self) -> Sequence[Position]:
-        """Return the position of each event."""
-        return self.listed_positions
-
-    def timestamps_ms(self) -> Sequence[int | None]:
-        """Return the time of each event, ms since 1970 UTC."""
-        return self.listed_timestamps_ms or [None] * len(self.listed_partitions)
-
-    def keys(self) -> Sequence[bytes | None]:
-        """Return the key of each event."""
-        return self.listed_keys or [None] * len(self.listed_partitions)
-
-    def timestamp_ms(self, row: int) -> int | None:
-        """Return the time of one event, ms since 1970 UTC."""
-        return self.listed_timestamps_ms[row] if self.listed_timestamps_ms else None
-
-    def headers(self, row: int) -> Headers:
-        """Return the headers of one event."""
-        return self.listed_headers.get(row, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +103,18 @@ class RawBatch:
         """Return the number of events."""
         return len(self.values)
 
+    def of_rows(self, rows: Sequence[int], spans: tuple[Span, ...]) -> RawBatch:
+        """Return some of its events.
+
+        Args:
+            rows: Which, rising.
+            spans: What they cover.
+        """
+        values = chosen_values(self.values, rows)
+        size_bytes = self.size_bytes * len(rows) // max(1, len(self))
+        origins = ChosenOrigins(self.origins, rows)
+        return RawBatch(values, spans, origins, size_bytes)
+
     @staticmethod
     def concat(batches: Sequence[RawBatch]) -> RawBatch:
         """Return one batch with the events of all, in the given order."""
@@ -161,49 +123,9 @@ class RawBatch:
         return RawBatch(
             values=joined_values([batch.values for batch in batches]),
             spans=joined(span for batch in batches for span in batch.spans),
-            origins=_JoinedOrigins([(len(b), b.origins) for b in batches]),
+            origins=JoinedOrigins([(len(b), b.origins) for b in batches]),
             size_bytes=sum(batch.size_bytes for batch in batches),
         )
-
-
-class _JoinedOrigins:
-    """The origins of several batches, one after another."""
-
-    def __init__(self, parts: Sequence[tuple[int, Origins]]) -> None:
-        self._parts = [origins for _, origins in parts]
-        self._ends = list(itertools.accumulate(length for length, _ in parts))
-
-    def counts(self) -> Mapping[TopicPartition, int]:
-        counted: Counter[TopicPartition] = Counter()
-        for part in self._parts:
-            counted.update(part.counts())
-        return counted
-
-    def partitions(self) -> Sequence[TopicPartition]:
-        return list(itertools.chain.from_iterable(p.partitions() for p in self._parts))
-
-    def positions(self) -> Sequence[Position]:
-        return list(itertools.chain.from_iterable(p.positions() for p in self._parts))
-
-    def timestamps_ms(self) -> Sequence[int | None]:
-        return list(
-            itertools.chain.from_iterable(p.timestamps_ms() for p in self._parts)
-        )
-
-    def keys(self) -> Sequence[bytes | None]:
-        return list(itertools.chain.from_iterable(p.keys() for p in self._parts))
-
-    def timestamp_ms(self, row: int) -> int | None:
-        part, inner = self._place(row)
-        return part.timestamp_ms(inner)
-
-    def headers(self, row: int) -> Headers:
-        part, inner = self._place(row)
-        return part.headers(inner)
-
-    def _place(self, row: int) -> tuple[Origins, int]:
-        index = bisect_right(self._ends, row)
-        return self._parts[index], row - (self._ends[index - 1] if index else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +143,7 @@ class Assignment:
             it calls ``assigned``, so that the next one finds where they began.
         incarnations: Topic → its incarnation now.
         replaced: Makes the error for a topic whose incarnation is not the stored one.
+        new: Partitions that were added to topics whose others have history.
     """
 
     partitions: tuple[TopicPartition, ...]
@@ -228,6 +151,7 @@ class Assignment:
     start: Mapping[TopicPartition, Position]
     incarnations: Mapping[str, str]
     replaced: Replaced = TopicRecreated
+    new: tuple[TopicPartition, ...] = ()
 
 
 class Replaced(Protocol):
@@ -298,6 +222,13 @@ class Reader(ABC):
     def close(self) -> None:
         """Leave the group and drop the connection; a second call does nothing."""
 
+    def only(self, topics: Collection[str] | None) -> None:  # noqa: B027 -- see its text
+        """Deliver events of some topics only; None delivers all again.
+
+        Only readers of several topics need to know how: one that reads a single topic
+        is held instead.
+        """
+
     def healthy(self) -> None:  # noqa: B027 -- most sources have nothing to check
         """Raise what a background check has found, such as a re-created topic.
 
@@ -359,9 +290,11 @@ class Source(ABC):
     Attributes:
         format: The format of its values where there is only one; else empty, and the
             pipeline says which.
+        forgets_when: How a position that it has kept can be gone.
     """
 
     format: ClassVar[str] = ""
+    forgets_when: ClassVar[str] = "a group without members loses its offsets in time"
 
     @abstractmethod
     def open(self, pipeline: str, listener: Listener) -> Reader:
@@ -389,6 +322,31 @@ class Source(ABC):
         """
         return False
 
+    def topics(self, pipeline: str) -> tuple[str, ...]:
+        """Return the topics that the partitions of its events are named by.
+
+        Args:
+            pipeline: Name of the pipeline, as for :meth:`open`.
+
+        Raises:
+            UsageError: The source cannot tell; it can be the only input, then.
+        """
+        del pipeline
+        topic = getattr(self, "topic", None)
+        if not isinstance(topic, str):
+            message = f"{self.describe()} cannot be one of several inputs"
+            raise UsageError(message)
+        return (topic,)
+
+    def together(self, others: Sequence[Source]) -> Source | None:
+        """Return one source that reads what this and others read, if there is one.
+
+        Args:
+            others: The other inputs, in their order.
+        """
+        del others
+        return None
+
     def schema(self) -> Schema | None:
         """Return the schema of its events where the system itself knows it.
 
@@ -399,7 +357,7 @@ class Source(ABC):
         return None
 
     def keeps_position_in(self, pipeline: str) -> str:
-        """Return where the source keeps a pipeline's position, for the plan."""
+        """Return where the source keeps a pipeline's position, for people."""
         return f"the offsets of group streamlab.{pipeline}"
 
     def spelled(self, position: Position) -> str:

@@ -96,6 +96,25 @@ def joined_values(
     )
 
 
+def chosen_values(
+    values: Sequence[bytes | None], rows: Sequence[int]
+) -> Sequence[bytes | None]:
+    """Return the values of some events; a frame stays a frame.
+
+    Args:
+        values: All values.
+        rows: Which, rising.
+    """
+    if not isinstance(values, FrameValues):
+        return [values[row] for row in rows]
+    gone = {one.row: one for one in values.rejected}
+    rejected = [
+        replace(gone[row], row=at) for at, row in enumerate(rows) if row in gone
+    ]
+    places = [row - bisect_left(list(gone), row) for row in rows if row not in gone]
+    return FrameValues(values.frame[places], rejected)
+
+
 def encoded(row: object) -> bytes:
     """Return a row as JSON; what JSON has no form for is text, bytes hexadecimal."""
     return orjson.dumps(row, default=_spelled)

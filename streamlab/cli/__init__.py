@@ -19,8 +19,10 @@ COMMANDS = {
     "tap": ("tap", "read a bounded sample of a topic, disturbing nobody"),
     "plan": ("run", "show what a pipeline would do"),
     "run": ("run", "run a pipeline until stopped"),
+    "stop": ("stop", "stop the workers of a pipeline on this machine"),
     "lag": ("lag", "show how far a pipeline is behind"),
     "position": ("position", "show or reset where a pipeline has read to"),
+    "state": ("state", "show or reset what windows, folds and joins hold"),
     "dlq": ("dlq", "show, replay or keep dead letters"),
     "sample": ("sample", "show a saved sample, or add events to it"),
     "export": ("export", "write a transform as an installable package"),
@@ -53,18 +55,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = near_names(name, sorted(COMMANDS))
         print(f"streamlab: there is no command {name!r}; {hint}", file=sys.stderr)
         return USAGE_ERROR
-    module_name, summary = COMMANDS[name]
-    module = importlib.import_module(f"streamlab.cli.{module_name}")
-    parser = argparse.ArgumentParser(prog=f"streamlab {name}", description=summary)
-    module.add(name, parser)
     try:
-        code: int = module.run(name, parser.parse_args(rest))
+        return _run(name, rest)
     except StreamlabError as error:
         print(f"streamlab {name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"streamlab {name}: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _run(name: str, words: Sequence[str]) -> int:
+    """Import and run one command. The import may take a second, and be interrupted."""
+    module_name, summary = COMMANDS[name]
+    module = importlib.import_module(f"streamlab.cli.{module_name}")
+    parser = argparse.ArgumentParser(prog=f"streamlab {name}", description=summary)
+    module.add(name, parser)
+    code: int = module.run(name, parser.parse_args(words))
     return code
 
 

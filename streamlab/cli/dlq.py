@@ -84,7 +84,8 @@ def _show(kept: Kept, arguments: argparse.Namespace) -> None:
     kinds = Counter((letter.stage, letter.code) for letter in letters)
     for (stage, code), count in kinds.most_common():
         print(f"  {count:>8}  {stage:<10} {code}")
-    withheld = bool(kept.pipeline.input.schema.personal)
+    inputs = kept.pipeline.inputs.values()
+    withheld = any(one.schema.personal for one in inputs)
     for letter in letters[-arguments.limit :]:
         value = "(withheld)" if withheld else _preview(letter.value)
         shown = f"  {value}" if arguments.values else ""

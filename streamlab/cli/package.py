@@ -51,12 +51,14 @@ def _replay(module: Path, pipeline_file: Path, sample: Path, output: Path) -> No
     from streamlab.taps.sample import Sample
 
     output = output.resolve()
-    replayed = replay(load(pipeline_file), Sample.load(sample))
+    pipeline = load(pipeline_file)
+    replayed = replay(pipeline, Sample.load(sample))
     replayed.output.write_parquet(output)
     told = {
         "digest": installed.digest(module),
         "rows_in": replayed.rows_in,
         "dead_lettered": replayed.dead_lettered,
+        "aggregated": any(one.needs is not None for one in pipeline.transforms),
         "seconds": replayed.seconds,
     }
     print(json.dumps(told))

@@ -17,7 +17,8 @@ def add(name: str, parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--to",
         default="",
-        help="earliest, latest, a time such as 2013-01-01T05:00:00Z, or 0=100,1=250",
+        help="earliest, latest, a time such as 2013-01-01T05:00:00Z, or 0=100,1=250 "
+        "(of several inputs flights/0=100)",
     )
     parser.add_argument("--yes", action="store_true", help="do it without asking")
 
@@ -31,8 +32,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     pipeline = chosen_pipeline(arguments)
     if arguments.action == "show":
         print(f"{'partition':<30} {'position':>12} {'end':>12} {'epoch':>8}  kept by")
-        spelled = pipeline.input.source.spelled
         for place in position.places(pipeline):
+            spelled = pipeline.source_of(place.partition.topic).spelled
             epoch = place.progress.epoch if place.progress else "-"
             where = "not begun" if place.position is None else spelled(place.position)
             print(
@@ -41,7 +42,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
             )
         return 0
     if arguments.action == "forget":
-        kept = pipeline.input.source.keeps_position_in(pipeline.name)
+        kept = pipeline.source.keeps_position_in(pipeline.name)
         print(f"removes {kept}: the next run is a first one")
         print("rows in the sink stay, and a position that is kept with them")
         return _confirmed(arguments, "forget?", lambda: position.forget(pipeline))
@@ -51,6 +52,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     moves = position.planned(pipeline, arguments.to)
     for move in moves:
         print(move)
+    if pipeline.stateful:
+        print("what windows, folds and joins hold is dropped: they begin empty")
     return _confirmed(arguments, "reset?", lambda: position.reset(pipeline, moves))
 
 

@@ -8,23 +8,29 @@ from typing import Any
 
 import polars as pl
 
+from streamlab.operators.netting import near_rows
+
 MOST_COLUMNS = 5  # differing columns that a message shows
 MOST_ROWS = 1_000  # unexpected rows among which the one most like it is looked for
 
 
-def difference(expected: pl.DataFrame, found: pl.DataFrame) -> str:
+def difference(
+    expected: pl.DataFrame, found: pl.DataFrame, *, aggregated: bool = False
+) -> str:
     """Return how two frames differ, or "" where they hold the same rows.
 
     Order counts for nothing when the rows are the same: partitions of a stream come
-    in any order. NaN equals NaN, and every float must be exact.
+    in any order. NaN equals NaN, and every float must be exact; but for aggregates,
+    which depend on the order in which they are added, by 1e-9 of their size.
 
     Args:
         expected: What should be there.
         found: What is there.
+        aggregated: Whether the rows come from a window, state or a join.
     """
     if expected.schema != found.schema:
         return _of_schemas(expected.schema, found.schema)
-    if expected.equals(found):
+    if expected.equals(found) or (aggregated and near_rows(expected, found)):
         return ""
     missing = _without(expected, found)
     extra = _without(found, expected)

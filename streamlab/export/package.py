@@ -28,21 +28,24 @@ from streamlab.export.tables import TableFiles, gathered
 from streamlab.export.templates import Words, texts
 from streamlab.export.verification import EXPECTED, SAMPLE
 from streamlab.formats import OF_REGISTRY
-from streamlab.pipelines import DeadLetters, Input, Pipeline, file
+from streamlab.operators.evaluation import evaluate
+from streamlab.operators.whole import rows_of
+from streamlab.pipelines import DeadLetters, Input, Pipeline, file, sections
 from streamlab.pipelines.picture import mermaid
 from streamlab.pipelines.plan import plan
 from streamlab.registry import EXTRA as REGISTRY_EXTRA
 from streamlab.sinks import Sink
 from streamlab.sources import Source
 from streamlab.taps.sample import Sample
-from streamlab.transforms.application import prepare
-from streamlab.transforms.evaluation import evaluate
 from streamlab.transforms.transform import Transform
 
 MAX_SAMPLE_BYTES = 10 * 2**20
 """The sample is kept in the package, and in version control with it."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_RUNS_AS_IT_IS = (
+    "its pipeline.toml is what runs: streamlab run, with functions from a module"
+)
 
 
 def write(
@@ -85,14 +88,16 @@ def write(
         UsageError: The name cannot be used, or no sink was given.
         TransformError: The transform fails on the sample.
     """
+    _require_one_input(what)
     sample = sample.masked()  # all below sees this one only
     pipeline = _pipeline(what, name, sample, source, sink, dead_letters)
     _require_usable(pipeline.name)
     _require_events(pipeline)
     parts = _carried(pipeline, sample)
     in_order = _require_promise(pipeline, sample)
-    prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-    expected = prepared.apply(sample.frame)
+    expected = rows_of(
+        pipeline.transforms, sample.frame, pipeline.input.schema, pipeline.folder
+    )
     if not in_order:
         expected = _sorted(expected)
     target = Path(folder) / pipeline.name
@@ -103,7 +108,9 @@ def write(
         sample.save(made / SAMPLE)
         expected.write_parquet(made / EXPECTED)
         _require_small(made / SAMPLE)
-        proof = prove(made, parts.captured.values, expected)
+        aggregated = any(one.needs is not None for one in pipeline.transforms)
+        values = parts.captured.values
+        proof = prove(made, values, expected, aggregated=aggregated)
         files = destination.replaced(made, target, overwrite=overwrite)
     return Exported(
         name=pipeline.name,
@@ -233,6 +240,20 @@ def _require_promise(pipeline: Pipeline, sample: Sample) -> bool:
     return evaluation.order.holds
 
 
+def _require_one_input(what: Transform[..., Any] | Pipeline) -> None:
+    """Refuse several inputs.
+
+    Raises:
+        ExportRefused: A sample is of one topic.
+    """
+    if isinstance(what, Pipeline) and len(what.inputs) > 1:
+        message = (
+            f"{what.name} reads {', '.join(what.inputs)}: its package could not be "
+            "tested, as a sample is of one topic"
+        )
+        raise ExportRefused(message, hint=f"{_RUNS_AS_IT_IS} beside it")
+
+
 def _require_events(pipeline: Pipeline) -> None:
     """Refuse a source that no sample can stand for.
 
@@ -247,9 +268,8 @@ def _require_events(pipeline: Pipeline) -> None:
         )
         raise ExportRefused(
             message,
-            hint="its pipeline.toml is what runs: streamlab run, with functions from a "
-            "module beside it; or let that fill a topic, and export what reads the "
-            "topic",
+            hint=f"{_RUNS_AS_IT_IS} beside it; or let that fill a topic, and export "
+            "what reads the topic",
         )
 
 
@@ -262,13 +282,13 @@ def _sorted(rows: pl.DataFrame) -> pl.DataFrame:
 def _secrets(pipeline: Pipeline) -> list[str]:
     """Return the settings of connectors that must not be written, without values."""
     found: list[str] = []
-    sections = {
+    ends = {
         "source": pipeline.input.source,
         "sink": pipeline.sink,
         "dead_letters": pipeline.dead_letters,
     }
-    for section, connector in sections.items():
-        settings = file.settings_of(connector, pipeline.folder)
+    for section, connector in ends.items():
+        settings = sections.settings_of(connector, pipeline.folder)
         for name, value in _flattened(settings):
             why = secrets.objection(name, value)
             if why:
@@ -322,8 +342,8 @@ def _fill(made: Path, pipeline: Pipeline, parts: _Parts) -> None:
 def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     """Return what the package needs: this streamlab, and what its code imports."""
     kinds = {
-        file.kind("source", pipeline.input.source),
-        file.kind("sink", pipeline.sink),
+        sections.kind("source", pipeline.input.source),
+        sections.kind("sink", pipeline.sink),
     }
     if pipeline.dead_letters.topic is not None:
         kinds.add("kafka")

@@ -66,14 +66,21 @@ class Proof:
         )
 
 
-def prove(made: Path, constants: Mapping[str, object], expected: pl.DataFrame) -> Proof:
+def prove(
+    made: Path,
+    constants: Mapping[str, object],
+    expected: pl.DataFrame,
+    *,
+    aggregated: bool = False,
+) -> Proof:
     """Run a package that was just made, and compare.
 
     Args:
         made: Its folder, with the sample.
         constants: Name → live value, of the constants of its module.
-        expected: The live transforms' rows on the sample. No aggregation can be
-            declared yet, so floats must be exact.
+        expected: The live transforms' rows on the sample.
+        aggregated: Whether they come from a window, state or a join, so that floats
+            need not be exact.
 
     Raises:
         ExportRefused: The package does something else, or fails; names the constant
@@ -93,7 +100,8 @@ def prove(made: Path, constants: Mapping[str, object], expected: pl.DataFrame) -
                     f"its constant {name} is not what {name} is here",
                     f"assign {name} once, as a literal, and change it nowhere else",
                 )
-        differs = difference(expected, pl.read_parquet(answers / proof_process.OUTPUT))
+        found = pl.read_parquet(answers / proof_process.OUTPUT)
+        differs = difference(expected, found, aggregated=aggregated)
     if differs:
         raise _refused(differs, _SESSION_HINT)
     return Proof(len(constants), expected.height, time.perf_counter() - started)

@@ -17,9 +17,9 @@ from typing import Any
 from streamlab.errors import StreamlabError
 from streamlab.export.capture import literals
 from streamlab.export.verification import SAMPLE
+from streamlab.operators.whole import rows_of
 from streamlab.pipelines import file
 from streamlab.taps.sample import Sample
-from streamlab.transforms.application import prepare
 
 ANSWER = "answer.json"
 OUTPUT = "output.parquet"
@@ -50,8 +50,10 @@ def main(folder: Path, answers: Path, names: Sequence[str]) -> None:
 def _proved(folder: Path, output: Path, names: Sequence[str]) -> dict[str, Any]:
     pipeline = file.load(folder)
     sample = Sample.load(folder / SAMPLE)
-    prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-    prepared.apply(sample.frame).write_parquet(output)
+    rows = rows_of(
+        pipeline.transforms, sample.frame, pipeline.input.schema, pipeline.folder
+    )
+    rows.write_parquet(output)
     (code,) = folder.glob("*/transform.py")
     module = sys.modules.get(f"{code.parent.name}.transform")  # none without transforms
     return {"constants": {name: told(getattr(module, name, None)) for name in names}}

@@ -128,7 +128,7 @@ def verify(
         )
         raise VerificationFailed(message)
     expected = pl.read_parquet(package.folder / EXPECTED)
-    differs = difference(expected, output)
+    differs = difference(expected, output, aggregated=told["aggregated"])
     if differs:
         message = f"{package.command} does not give the expected output: {differs}"
         raise VerificationFailed(

@@ -24,6 +24,7 @@ BUILT_IN = {
     "avro": "streamlab.formats.avro:AvroFormat",
     "json": "streamlab.formats.json:JsonFormat",
     "debezium": "streamlab.formats.debezium:in_context",
+    "debezium-avro": "streamlab.formats.debezium.avro:DebeziumAvroFormat",
     "string": "streamlab.formats.plain:StringFormat",
     "json-schema": "streamlab.formats.json_schema:JsonSchemaFormat",
     "csv": "streamlab.formats.csv:CsvFormat",
@@ -32,7 +33,7 @@ BUILT_IN = {
     "rows": "streamlab.formats.rows:RowsFormat",
 }
 
-OF_REGISTRY = frozenset(("avro", "json-schema", "protobuf"))
+OF_REGISTRY = frozenset(("avro", "debezium-avro", "json-schema", "protobuf"))
 """Formats whose schemas are in a registry; they need its extra."""
 
 CSV_SEPARATOR, CSV_NULL = "separator", "null"
@@ -41,13 +42,16 @@ DEBEZIUM_SERVER, DEBEZIUM_DATABASE = "topic.prefix", "database.dbname"
 DEBEZIUM_SCHEMA, DEBEZIUM_DECIMALS = "schemas.enable", "decimal.handling.mode"
 DEBEZIUM_PLACEHOLDER = "unavailable.value.placeholder"
 
+_DEBEZIUM = (
+    *(DEBEZIUM_SERVER, DEBEZIUM_DATABASE),
+    *(DEBEZIUM_DECIMALS, DEBEZIUM_PLACEHOLDER),
+)
+
 OPTIONS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(OF_REGISTRY, registry.OPTIONS),
     "csv": (CSV_SEPARATOR, CSV_NULL),
-    "debezium": (
-        *(DEBEZIUM_SERVER, DEBEZIUM_DATABASE, DEBEZIUM_SCHEMA),
-        *(DEBEZIUM_DECIMALS, DEBEZIUM_PLACEHOLDER),
-    ),
+    "debezium": (*_DEBEZIUM, DEBEZIUM_SCHEMA),
+    "debezium-avro": (*registry.OPTIONS, *_DEBEZIUM),
 }
 """The options of each format that has some."""
 

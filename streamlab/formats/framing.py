@@ -4,12 +4,10 @@ A topic of Avro events read as JSON would be a thousand times "not JSON at chara
 0". Who reads that needs to know what the values are, and what reads them.
 
 Sources: the wire format of Confluent's serialisers is in ``wire``, which takes any id
-where it is expected; here, where it is not, an id must be a likely one. Newer
-serialisers can put the id into a header, ``__value_schema_id``, instead (a byte 1 and a
-GUID of 16 bytes: ``schema_registry/common/serde.py`` of confluent-kafka); such a value
-has no frame and looks like what it is. The first bytes of gzip are in RFC 1952 2.3.1,
-of zlib in RFC 1950 2.2, of Zstandard in RFC 8878 3.1.1, of LZ4 in its frame format, the
-marks of UTF-16 in RFC 2781 3.2.
+where it is expected; here, where it is not, an id must be a likely one. A value whose
+schema is named in a header has no frame, and looks like what it is. The first bytes of
+gzip are in RFC 1952 2.3.1, of zlib in RFC 1950 2.2, of Zstandard in RFC 8878 3.1.1, of
+LZ4 in its frame format, the marks of UTF-16 in RFC 2781 3.2.
 """
 
 from __future__ import annotations
@@ -71,7 +69,7 @@ def recognised(value: bytes) -> Framing | None:
             REGISTRY_CODE,
             f"in the Confluent wire format (schema id {identity}), "
             f"{_payload(value[wire.HEADER_BYTES :])}",
-            "format 'avro', 'protobuf' or 'json-schema' reads it "
+            "format 'avro', 'debezium-avro', 'protobuf' or 'json-schema' reads it "
             f"(pip install '{DISTRIBUTION}[registry]')",
         )
     for start, name in _COMPRESSED.items():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import polars as pl
@@ -18,8 +19,9 @@ from streamlab.contracts import Schema
 from streamlab.errors import Refused, SchemaError, ValuesDisagree
 from streamlab.formats import Context, Decoded, Rejection, wire
 from streamlab.registry import connect
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
 from streamlab.registry.recorded import RecordedRegistry
+from streamlab.registry.schemas import Registered
 from streamlab.registry.subjects import Writing
 
 KNOWN_PLANS = 256
@@ -69,6 +71,7 @@ class RegisteredFormat(ABC):
         self._writers: dict[tuple[tuple[str, pl.DataType], ...], Encode] = {}
         self._newest: Registered | None = None
         self._used: dict[int, Registered] = {}
+        self._guids: dict[int, str] = {}
 
     @abstractmethod
     def reader(
@@ -114,7 +117,7 @@ class RegisteredFormat(ABC):
             Unavailable: The registry does not answer; nothing is decided yet.
             Refused: It does not want to talk to us.
         """
-        framed = wire.framed(values)
+        values, framed = self._framed(values)
         rejected = list(framed.rejected)
         frames = [schema.empty()]
         kept: list[int] = []
@@ -154,7 +157,7 @@ class RegisteredFormat(ABC):
             SchemaError: No value names a schema, or it has no polars type.
             Unavailable: The registry does not answer.
         """
-        framed = wire.framed(values)
+        values, framed = self._framed(values)
         for number in sorted(framed.rows, reverse=True):
             written = self.registry.schema(number)
             if written is not None and written.kind == self.kind:
@@ -182,7 +185,10 @@ class RegisteredFormat(ABC):
         Raises:
             Unavailable: One that is needed was not asked for yet, and cannot be now.
         """
-        found = dict(self._used)
+        found = {
+            number: replace(one, guid=self._guids.get(number, one.guid))
+            for number, one in self._used.items()
+        }
         if self._newest is not None:
             found[self._newest.id] = self._newest
         for each in list(found.values()):
@@ -191,6 +197,22 @@ class RegisteredFormat(ABC):
                     found[needed.id] = needed
         return tuple(found[number].as_json() for number in sorted(found))
 
+    def _framed(
+        self, values: Sequence[bytes | None]
+    ) -> tuple[Sequence[bytes | None], wire.Framed]:
+        """Sort a batch by schemas; a GUID is replaced by the id of the same schema."""
+        framed = wire.framed(values)
+        if not framed.guids:
+            return values, framed
+        known = {guid: self.registry.id_of(guid) for guid in set(framed.guids.values())}
+        self._guids |= {number: guid for guid, number in known.items() if number}
+        numbered = list(values)
+        for row, guid in framed.guids.items():
+            number, value = known[guid], values[row]
+            if number is not None and value is not None:
+                numbered[row] = wire.header(number) + value[wire.GUID_BYTES :]
+        return numbered, wire.framed(numbered)
+
     def _part(
         self, number: int, values: Sequence[bytes], schema: Schema
     ) -> tuple[pl.DataFrame, Faults]:
@@ -198,7 +220,7 @@ class RegisteredFormat(ABC):
         written = self.registry.schema(number)
         if written is None:
             reason = f"the registry has no schema {number}"
-            fault = ("unknown-schema-id", reason)
+            fault = (wire.UNKNOWN, reason)
             return schema.empty(), dict.fromkeys(range(len(values)), fault)
         self._used[number] = written
         reader = self._reader(written, schema)

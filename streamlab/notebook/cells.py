@@ -12,8 +12,9 @@ from streamlab.errors import StreamlabError
 from streamlab.notebook import failures, markup
 from streamlab.notebook.markup import Html
 from streamlab.notebook.session import Session
+from streamlab.operators.evaluation import evaluate
 from streamlab.taps.sample import Sample
-from streamlab.transforms.evaluation import Evaluation, evaluate
+from streamlab.transforms.evaluation import Evaluation
 from streamlab.transforms.transform import Transform
 
 
@@ -78,32 +79,42 @@ def show(session: Session, transform: Transform[Any, Any]) -> None:
         _display(html, "\n".join(failed))
         return
     if evaluation is None:
-        name = session.chosen.get(transform) or transform.inputs[0]
-        told = (
-            f"{transform.name}() is defined. To see it at work: %tap TOPIC --as {name}"
+        taps = " and ".join(
+            f"%tap TOPIC --as {name}"
+            for name in _names(session, transform)
+            if _events(session.namespace.get(name)) is None
         )
+        told = f"{transform.name}() is defined. To see it at work: {taps}"
         _display(markup.card(transform.name, markup.note(told)), told)
         return
     display(evaluation)  # type: ignore[no-untyped-call]  # IPython's
 
 
 def evaluated(session: Session, transform: Transform[Any, Any]) -> Evaluation | None:
-    """Return a new evaluation on the sample or frame named like the parameter.
+    """Return a new evaluation on the samples or frames named like its streams.
 
     Returns:
-        The evaluation, which the session keeps too; None where there is no such
-        variable.
+        The evaluation, which the session keeps too; None where one of them is
+        missing.
 
     Raises:
         StreamlabError: The function fails.
     """
-    name = session.chosen.get(transform) or transform.inputs[0]
-    events = _events(session.namespace.get(name))
-    if events is None:
-        return None
+    events: dict[str, Sample | pl.DataFrame] = {}
+    for stream, name in zip(transform.streams, _names(session, transform), strict=True):
+        found = _events(session.namespace.get(name))
+        if found is None:
+            return None
+        events[stream] = found
     evaluation = evaluate(transform, events)
     session.evaluations[transform] = evaluation
     return evaluation
+
+
+def _names(session: Session, transform: Transform[Any, Any]) -> list[str]:
+    """Return the variable that has the events of each stream of a transform."""
+    first, *others = transform.streams
+    return [session.chosen.get(transform) or first, *others]
 
 
 def _events(value: object) -> Sample | pl.DataFrame | None:

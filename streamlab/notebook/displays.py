@@ -16,12 +16,13 @@ from streamlab.connectors.kafka.connection import Cluster
 from streamlab.contracts import Schema
 from streamlab.errors import StreamlabError
 from streamlab.export import Exported, Verification
-from streamlab.notebook import diagnoses, markup, panel, panels
+from streamlab.notebook import diagnoses, markup, panel, panels, pictures
 from streamlab.notebook.markup import Html
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
 from streamlab.observe.lag import LagReading
 from streamlab.observe.status import WorkerStatus
+from streamlab.operators.evaluation import StreamEvaluation
 from streamlab.pipelines.picture import svg
 from streamlab.pipelines.pipeline import Pipeline
 from streamlab.pipelines.plan import plan
@@ -32,6 +33,7 @@ from streamlab.transforms.verdicts import Kind, Verdict
 
 Shows: TypeAlias = tuple[Callable[[Any], Html], Callable[[Any], str]]
 
+OPEN_ROWS = 3  # of what is incomplete
 VERDICT_MARKS: dict[Kind, str] = {
     "shown": "sl-good",
     "tested": "sl-soft",
@@ -47,6 +49,7 @@ def table(session: Session) -> dict[type, Shows]:
         Panel: (panel.static, panel.plain),
         Sample: (sample_html, sample_plain),
         Evaluation: (evaluation_html, evaluation_plain),
+        StreamEvaluation: (evaluation_html, evaluation_plain),
         Transform: (
             lambda shown: transform_html(shown, session),
             lambda shown: transform_plain(shown, session),
@@ -151,10 +154,29 @@ def evaluation_html(evaluation: Evaluation) -> Html:
         f"{evaluation.name} on {evaluation.sample}{on_head}",
         markup.facts(_evaluation_facts(evaluation)),
         markup.frame(evaluation.output),
+        *_stream_parts(evaluation),
         _verdict("rows", evaluation.rows),
         _verdict("order", evaluation.order),
         _schema_line(evaluation),
     )
+
+
+def _stream_parts(evaluation: Evaluation) -> list[Html]:
+    """Return what is incomplete, and the picture of the event time."""
+    if not isinstance(evaluation, StreamEvaluation):
+        return []
+    parts = []
+    if not evaluation.incomplete.is_empty():
+        told = "incomplete when the sample ends, so no result yet:"
+        parts += [
+            markup.note(told),
+            markup.frame(evaluation.incomplete, rows=OPEN_ROWS),
+        ]
+    if evaluation.course.height > 1:
+        title = f"event time of {evaluation.sample}, as it was read"
+        parts.append(pictures.picture(pictures.course(evaluation), title))
+        parts.append(markup.note("points: events; line: each one's watermark"))
+    return parts
 
 
 def _evaluation_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
@@ -164,6 +186,13 @@ def _evaluation_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     ]
     if evaluation.filtered is not None:
         facts.append(("filtered", markup.count(evaluation.filtered)))
+    if isinstance(evaluation, StreamEvaluation):
+        facts.append(("late", markup.count(evaluation.late)))
+        facts.append(
+            ("rows in open windows", markup.count(evaluation.incomplete.height))
+        )
+        weight = f"{evaluation.state_bytes_per_million / 1e6:,.1f} MB"
+        facts.append(("of state per million events", weight))
     cost = markup.duration(evaluation.seconds_per_million)
     facts.append(("per million events", cost))
     if evaluation.conversion_seconds_per_million is not None:
@@ -216,7 +245,7 @@ def transform_plain(transform: Transform[Any, Any], session: Session) -> str:
 
 
 def _not_yet(transform: Transform[Any, Any]) -> str:
-    return f"not evaluated yet; it takes {', '.join(transform.inputs)}"
+    return f"not evaluated yet; it takes {', '.join(transform.streams)}"
 
 
 def schema_panel(schema: Schema) -> Panel:

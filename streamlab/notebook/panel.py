@@ -6,19 +6,15 @@ last one into a table and a picture, which is all a headless run shows.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from streamlab.notebook import markup
+from streamlab.notebook import markup, pictures
 from streamlab.notebook.markup import Html
-
-CHART_WIDTH, CHART_HEIGHT = 560, 130
-COLORS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#eeca3b")
-INK = "#808080"  # legible on white and on black
+from streamlab.notebook.pictures import CHART_HEIGHT, CHART_WIDTH, COLORS
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,7 @@ def static(panel: Panel) -> Html:
     """Return the panel as a table and a picture."""
     parts = [markup.facts(panel.facts.items())] if panel.facts else []
     if panel.bars or any(len(points) > 1 for points in panel.lines.values()):
-        parts.append(_picture(panel))
+        parts.append(pictures.picture(chart(panel), panel.title))
     if panel.columns:
         parts.append(markup.table(panel.columns, panel.rows, right=panel.right))
     if panel.note:
@@ -94,34 +90,9 @@ def plain(panel: Panel) -> str:
     return "\n".join(map(markup.visible, [*parts, panel.note] if panel.note else parts))
 
 
-def _picture(panel: Panel) -> Html:
-    """Return lines or bars as an image. As an image, an SVG can run nothing."""
-    drawn = svg(panel).encode()
-    return Html(
-        f'<img width="{CHART_WIDTH}" alt="{markup.text(panel.title)}" '
-        f'src="data:image/svg+xml;base64,{base64.b64encode(drawn).decode()}">'
-    )
-
-
-def svg(panel: Panel) -> str:
-    """Return lines or bars as SVG. It is drawn in this process, without a network."""
-    import vl_convert
-
-    chart = _bars(panel) if panel.bars else _lines(panel)
-    chart = (
-        chart.configure_axis(
-            gridColor=INK,
-            gridOpacity=0.2,
-            labelColor=INK,
-            titleColor=INK,
-            titleFontWeight="normal",
-            domainColor=INK,
-            tickColor=INK,
-        )
-        .configure_legend(labelColor=INK)
-        .configure_view(stroke=None)
-    )
-    return str(vl_convert.vegalite_to_svg(chart.to_dict()))
+def chart(panel: Panel) -> Any:
+    """Return the lines or bars of a panel as a chart."""
+    return _bars(panel) if panel.bars else _lines(panel)
 
 
 def _bars(panel: Panel) -> Any:

@@ -108,7 +108,7 @@ class Session:
         Raises:
             UnknownName: There is no sample named like the transform's parameter.
         """
-        return self.sample(self.chosen.get(transform) or transform.inputs[0])
+        return self.sample(self.chosen.get(transform) or transform.streams[0])
 
     def running(self) -> dict[str, Running]:
         """Return what runs, by name, oldest first; what has ended is forgotten.

@@ -6,7 +6,8 @@ shows, so the two can not disagree.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -26,7 +27,9 @@ _COUNTERS = {
 _PARTITION_COUNTERS = {
     "read": "Events read and accounted for",
     "dead_lettered": "Events that could not be processed",
+    "late": "Events that came when all that they could change was closed",
 }
+US_PER_S = 1_000_000
 _STATES = ("starting", "running", "paused", "draining", "stopped", "failed")
 
 
@@ -48,7 +51,7 @@ class WorkerMetrics(Collector):
                 f"streamlab_events_{name}", text, labels=["pipeline", "partition"]
             )
             for partition, counts in status.partitions.items():
-                family.add_metric([pipeline, partition], counts[name])
+                family.add_metric([pipeline, partition], counts.get(name, 0))
             yield family
         lag = GaugeMetricFamily(
             "streamlab_lag_events",
@@ -72,6 +75,7 @@ class WorkerMetrics(Collector):
             "quantile",
             {name: ms / 1000 for name, ms in status.latency_ms.items()},
         )
+        yield from _tasks(pipeline, status.tasks)
         for name, value in status.source.items():
             said = GaugeMetricFamily(
                 f"streamlab_source_{name}", "What the source says", labels=["pipeline"]
@@ -85,6 +89,37 @@ class WorkerMetrics(Collector):
             "state",
             {state: float(state == status.state) for state in _STATES},
         )
+
+
+def _tasks(pipeline: str, tasks: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    """Yield the families of the tasks that keep state."""
+    watermark = GaugeMetricFamily(
+        "streamlab_watermark_seconds",
+        "Event time up to which a task, or a partition of it, is complete",
+        labels=["pipeline", "task", "partition"],
+    )
+    idle = GaugeMetricFamily(
+        "streamlab_idle_partitions",
+        "Partitions that do not hold the watermark back, because they are quiet",
+        labels=["pipeline", "task"],
+    )
+    held = GaugeMetricFamily(
+        "streamlab_held_rows", "Rows in state", labels=["pipeline", "task", "operator"]
+    )
+    size = GaugeMetricFamily(
+        "streamlab_state_bytes", "Size of the state", labels=["pipeline", "task"]
+    )
+    for task, told in tasks.items():
+        marks = {"": told["watermark_us"], **told["watermarks_us"]}
+        for partition, mark in marks.items():
+            if mark is not None:
+                watermark.add_metric([pipeline, task, partition], mark / US_PER_S)
+        idle.add_metric([pipeline, task], len(told["idle"]))
+        for operator, rows in told["held"].items():
+            held.add_metric([pipeline, task, operator], rows)
+        size.add_metric([pipeline, task], told["state_bytes"])
+    if tasks:
+        yield from (watermark, idle, held, size)
 
 
 def exposition(status: Callable[[], WorkerStatus]) -> Callable[[], bytes]:

@@ -22,7 +22,7 @@ class WorkerStatus:
         at_ms: When this was, ms since 1970 UTC.
         counts: Since the worker's start: ``read``, ``decoded``, ``dead_lettered``,
             ``late``, ``transformed``, ``rows_out``, ``epochs``, ``retries``.
-        partitions: ``topic/partition`` → its ``read`` and ``dead_lettered``.
+        partitions: ``topic/partition`` → its ``read``, ``dead_lettered`` and ``late``.
         lag: ``topic/partition`` → how far the end is from the position: events, or
             bytes of the log where the source is a database.
         positions: ``topic/partition`` → next position.
@@ -36,6 +36,10 @@ class WorkerStatus:
             epoch are looked at.
         source: What else the source says of itself, such as ``slot_retained_bytes``
             of a database, or ``snapshot_seconds_left``.
+        tasks: Task with state → ``watermark_us`` (null before the first, and once it
+            has ``ended``), ``watermarks_us`` of its partitions, those that are
+            ``idle``, how often one was (``idled``), rows ``held`` by operator, and
+            ``state_bytes``.
     """
 
     pipeline: str
@@ -52,6 +56,7 @@ class WorkerStatus:
     latency_ms: Mapping[str, float] = field(default_factory=dict)
     latency_counts: Mapping[str, Sequence[int]] = field(default_factory=dict)
     source: Mapping[str, float] = field(default_factory=dict)
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the status as one JSON object."""

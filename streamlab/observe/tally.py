@@ -32,6 +32,7 @@ class EpochCounts:
     Attributes:
         read: Events read, per partition.
         dead_lettered: Events that could not be processed, per partition.
+        late: Events that came too late, per partition.
         rows_out: Rows written to the sink.
         stage_s: Seconds spent in each of :data:`STAGES`.
         broker_latency_ms: From the source's time of some events to the commit.
@@ -44,6 +45,7 @@ class EpochCounts:
     stage_s: Mapping[str, float]
     broker_latency_ms: Sequence[float] = ()
     event_latency_ms: Sequence[float] = ()
+    late: Mapping[TopicPartition, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -52,6 +54,7 @@ class Tally:
 
     read: Counter[TopicPartition] = field(default_factory=Counter)
     dead_lettered: Counter[TopicPartition] = field(default_factory=Counter)
+    late: Counter[TopicPartition] = field(default_factory=Counter)
     rows_out: int = 0
     epochs: int = 0
     retries: int = 0
@@ -66,6 +69,7 @@ class Tally:
         with self._lock:
             self.read.update(epoch.read)
             self.dead_lettered.update(epoch.dead_lettered)
+            self.late.update(epoch.late)
             self.rows_out += epoch.rows_out
             self.epochs += 1
             self._count_latencies(epoch)
@@ -77,12 +81,13 @@ class Tally:
         """Return the totals, as ``WorkerStatus.counts`` has them."""
         with self._lock:
             read, dead = self.read.total(), self.dead_lettered.total()
+            late = self.late.total()
             return {
                 "read": read,
                 "decoded": read - dead,
                 "dead_lettered": dead,
-                "late": 0,
-                "transformed": read - dead,
+                "late": late,
+                "transformed": read - dead - late,
                 "rows_out": self.rows_out,
                 "epochs": self.epochs,
                 "retries": self.retries,
@@ -90,12 +95,13 @@ class Tally:
             }
 
     def by_partition(self) -> dict[str, dict[str, int]]:
-        """Return read and dead-lettered events of each partition."""
+        """Return read, dead-lettered and late events of each partition."""
         with self._lock:
             return {
                 str(partition): {
                     "read": count,
                     "dead_lettered": self.dead_lettered[partition],
+                    "late": self.late[partition],
                 }
                 for partition, count in sorted(self.read.items())
             }

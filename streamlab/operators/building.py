@@ -8,6 +8,8 @@ from typing import cast
 
 import polars as pl
 
+from streamlab.errors import UsageError
+from streamlab.formats.changes import OP
 from streamlab.operators.operator import Operator
 from streamlab.transforms.declarations import Folded, Joined, Windowed
 from streamlab.transforms.steps import Step
@@ -32,5 +34,24 @@ def operator_of(step: Step, inputs: Mapping[str, pl.Schema], name: str) -> Opera
         TransformError: The function fails on empty frames, or its output is not what
             the declaration needs.
     """
+    _refuse_changes(step, inputs)
     module = importlib.import_module(_MODULES[type(step.transform.needs)])
     return cast(Operator, module.build(step, inputs, name))
+
+
+def _refuse_changes(step: Step, inputs: Mapping[str, pl.Schema]) -> None:
+    """Refuse to aggregate rows that are changes, unless the function reads them so.
+
+    Raises:
+        UsageError: With what to declare.
+    """
+    needs, name = step.transform.needs, step.transform.name
+    if not isinstance(needs, Windowed | Folded) or needs.changelog:
+        return
+    if any(OP in columns for columns in inputs.values()):
+        message = f"{name}() would take changes for events: its rows carry {OP!r}"
+        raise UsageError(
+            f"{message}, and an update or a delete would count once more",
+            hint='take them from emit="final"; or read them as a log of changes: '
+            "changelog=True",
+        )

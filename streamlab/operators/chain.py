@@ -11,7 +11,7 @@ windows closed go through the entrance together, so that their rows know it, too
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +23,7 @@ from streamlab.operators.building import operator_of
 from streamlab.operators.operator import (
     FLOOR,
     LATE,
+    REMOVED,
     Counts,
     Failed,
     Moment,
@@ -138,6 +139,9 @@ class Chain:
                 stage = operator_of(step, columns, name)
             stages.append(stage)
             columns = {"events": stage.output_schema}
+        if not before:
+            wants = _first_of(stages).wants
+            entrance = {name: _with(one, wants) for name, one in entrance.items()}
         return cls(entrance, tuple(stages))
 
     @property
@@ -165,6 +169,24 @@ class Chain:
         """Return the streams that are tables to look up; see ``Operator.timeless``."""
         return self.operators[0].timeless
 
+    @property
+    def tables(self) -> Mapping[str, Sequence[str]]:
+        """Return stream → the columns of its key; see ``Operator.tables``."""
+        # Behind a stateless transform a row without values has lost its meaning.
+        if any(one.steps for one in self.entrance.values()):
+            return {}
+        return self.operators[0].tables
+
+    @property
+    def deterministic(self) -> bool:
+        """Return whether the same input gives the same output again."""
+        return all(one.deterministic for one in self.operators)
+
+    @property
+    def result_key(self) -> Sequence[str]:
+        """Return the columns that name a row of a changelog; see the operator's."""
+        return self.operators[-1].result_key
+
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series
     ) -> pl.Series | None:
@@ -185,11 +207,19 @@ class Chain:
             TransformError: A stateless function failed.
         """
         entrance = self.entrance[name]
+        if REMOVED in events.columns:
+            # Of a table: there is nothing before the operator that changes its rows.
+            marked = [events[REMOVED]]
+            return self.enter(name, events.drop(REMOVED), floors).hstack(marked)
         if floors is None:
             return entrance.apply(events)
+        if floors.null_count() == len(floors):
+            return entrance.apply(events).with_columns(
+                pl.lit(None, pl.Int64).alias(FLOOR)
+            )
         groups = events.with_columns(floors.alias(FLOOR)).partition_by(
             FLOOR, maintain_order=True, include_key=True
-        ) or [events.with_columns(floors.alias(FLOOR))]
+        )
         return pl.concat(
             entrance.apply(group.drop(FLOOR)).with_columns(
                 pl.lit(group[FLOOR].first(), pl.Int64).alias(FLOOR)
@@ -255,6 +285,17 @@ def _entrance(
     chosen = {name: METADATA_DTYPES[name] for name in offered}
     columns = pl.Schema({**chosen, **schema.dtypes})
     return Prepared((), schema, offered, columns, at_most_one=True)
+
+
+def _first_of(stages: Sequence[Stage]) -> Operator:
+    return next(one for one in stages if isinstance(one, Operator))
+
+
+def _with(entrance: Prepared, wants: Sequence[str]) -> Prepared:
+    """Return an entrance that hands more metadata through, which no function sees."""
+    own = entrance.schema.dtypes
+    asked = {*entrance.metadata, *(name for name in wants if name not in own)}
+    return replace(entrance, metadata=tuple(n for n in METADATA if n in asked))
 
 
 def _require_streams(

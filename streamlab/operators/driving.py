@@ -5,13 +5,13 @@ For evaluations on a sample, and for tests: the worker does the same with what i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from streamlab.operators.chain import Chain, Passed, late
-from streamlab.operators.operator import Counts, Failed, Moment
+from streamlab.operators.operator import REMOVED, Counts, Failed, Moment
 from streamlab.operators.watermarks import Watermarks
 from streamlab.positions import TopicPartition
 from streamlab.state.memory import in_memory
@@ -19,6 +19,7 @@ from streamlab.state.table import StateTable
 from streamlab.transforms.event_time import EventTime
 
 PARTITION = "_partition"
+OFFSET = "_offset"
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Drive:
         counts: Operator → its account so far.
         failed: Groups that a function failed on.
         moment: Of the last epoch.
+        taken: Stream → number of its events so far.
     """
 
     chain: Chain
@@ -44,27 +46,30 @@ class Drive:
     counts: dict[str, Counts] = field(default_factory=dict)
     failed: list[Failed] = field(default_factory=list)
     moment: Moment = field(default_factory=Moment)
+    taken: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(
         cls,
         chain: Chain,
-        partitions: Mapping[str, int] | None = None,
+        partitions: Mapping[str, int | Sequence[int]] | None = None,
         times: Mapping[str, EventTime] | None = None,
     ) -> Drive:
         """Begin with empty tables.
 
         Args:
             chain: The chain.
-            partitions: Stream → number of its partitions; one of each if left out.
+            partitions: Stream → number of its partitions, or their numbers; one of
+                each if left out.
             times: Stream → its event time, where it is not the declared one.
         """
         chosen = dict(times or chain.times)
         watermarks = Watermarks({name: on.bound_us for name, on in chosen.items()})
         for name in chosen:
             if name not in chain.timeless:
-                count = (partitions or {}).get(name, 1)
-                watermarks.add(TopicPartition(name, n) for n in range(count))
+                known = (partitions or {}).get(name, 1)
+                numbers = range(known) if isinstance(known, int) else known
+                watermarks.add(TopicPartition(name, number) for number in numbers)
         return cls(chain, in_memory(chain.layouts), watermarks)
 
     def epoch(
@@ -100,27 +105,19 @@ class Drive:
         """Return all that came out."""
         return pl.concat([self.chain.output_schema.to_frame(), *self.outputs])
 
-    def _entered(self, name: str, events: pl.DataFrame | None) -> pl.DataFrame:
-        entrance = self.chain.entrance[name]
-        columns = entrance.input_schema
-        if events is None:
-            events = columns.to_frame()
-        floors = self._floors(name, events)
-        mask = late(floors)
-        if mask is not None and mask.any():
-            self.late.setdefault(name, []).append(events.filter(mask))
-            events = events.filter(~mask)
-            floors = floors.filter(~mask) if floors is not None else None
-        return self.chain.enter(name, events.select(columns.names()), floors)
+    def timed(
+        self, name: str, events: pl.DataFrame
+    ) -> tuple[pl.Series, pl.Series, pl.Series | None]:
+        """Return event time, own watermark and floor of each event of a stream.
 
-    def _floors(self, name: str, events: pl.DataFrame) -> pl.Series | None:
-        on = self.chain.times.get(name)
-        if on is None or name in self.chain.timeless:
-            return None
-        times = on.microseconds(events)
+        Args:
+            name: The stream; one with an event time.
+            events: Its events.
+        """
+        times = self.chain.times[name].microseconds(events)
         if PARTITION not in events.columns:
             marks = self.watermarks.observe(TopicPartition(name, 0), times)
-            return self.chain.floors(name, times, marks)
+            return times, marks, self.chain.floors(name, times, marks)
         # Each partition's own, put back into the order of the events.
         frame = pl.DataFrame({"p": events[PARTITION], "t": times}).with_row_index("row")
         parts = [
@@ -131,7 +128,35 @@ class Drive:
             )
             for part in frame.partition_by("p", maintain_order=True)
         ]
-        if not parts:
-            return self.chain.floors(name, times, times)
-        marks = pl.concat(parts).sort("row")["mark"]
-        return self.chain.floors(name, times, marks)
+        marks = pl.concat(parts).sort("row")["mark"] if parts else times
+        return times, marks, self.chain.floors(name, times, marks)
+
+    def _entered(self, name: str, events: pl.DataFrame | None) -> pl.DataFrame:
+        entrance = self.chain.entrance[name]
+        columns = entrance.input_schema
+        if events is None:
+            events = columns.to_frame()
+        events = self._placed(name, events, columns)
+        floors = None
+        if name in self.chain.times and name not in self.chain.timeless:
+            *_, floors = self.timed(name, events)
+        mask = late(floors)
+        if mask is not None and mask.any():
+            self.late.setdefault(name, []).append(events.filter(mask))
+            events = events.filter(~mask)
+            floors = floors.filter(~mask) if floors is not None else None
+        removed = [REMOVED] if REMOVED in events.columns else []
+        return self.chain.enter(name, events.select(columns.names() + removed), floors)
+
+    def _placed(
+        self, name: str, events: pl.DataFrame, columns: pl.Schema
+    ) -> pl.DataFrame:
+        """Give events of a plain frame the place that the chain asks for."""
+        taken = self.taken.get(name, 0)
+        self.taken[name] = taken + events.height
+        place = {PARTITION: pl.lit(0), OFFSET: pl.int_range(pl.len()) + taken}
+        return events.with_columns(
+            value.cast(columns[column]).alias(column)
+            for column, value in place.items()
+            if column in columns and column not in events.columns
+        )

@@ -27,6 +27,12 @@ Null where nothing is. For windows: those that end at or before it are closed. T
 operator that reads it drops it before the user's function sees the row.
 """
 
+REMOVED: Final = "_removed"
+"""Hidden Boolean column of a table's input: true of a message without a value.
+
+Only the columns of its key are filled; the row of that key is removed.
+"""
+
 LATE: Final = 2**63 - 1
 """The floor of an event that is late: everything is closed for it."""
 
@@ -66,11 +72,13 @@ class Counts:
         accepted: Rows that were taken in.
         released: Rows that were shown to the function for the last time, or folded.
         expired: Rows that left the state without that, such as by a TTL.
+        forgotten: Keys whose state a TTL dropped; these are no rows of the input.
     """
 
     accepted: int = 0
     released: int = 0
     expired: int = 0
+    forgotten: int = 0
 
     @property
     def held(self) -> int:
@@ -83,6 +91,7 @@ class Counts:
             self.accepted + other.accepted,
             self.released + other.released,
             self.expired + other.expired,
+            self.forgotten + other.forgotten,
         )
 
 
@@ -93,10 +102,12 @@ class Failed:
     Attributes:
         rows: Input rows of the groups at fault, with the operator's input schema.
         reason: One sentence, without any value of an event.
+        input: Parameter that got the rows.
     """
 
     rows: pl.DataFrame
     reason: str
+    input: str = "events"
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,18 @@ class Operator(ABC):
         timeless: Inputs that are tables to look up: their events do not hold the
             watermark back, and are read to their present end before the first event
             of another input is.
+        wants: Metadata columns that the chain hands in beside those of the input,
+            where the operator is the first thing that events come to.
+        needs_keyed_partitions: Whether all rows of a key must be of one partition,
+            because they are taken in the order in which they come.
+        tables: Inputs that are tables → the columns of their keys. A message without
+            a value is a row of them, marked by ``REMOVED``.
+        deterministic: Whether the same input gives the same output again. If not, an
+            epoch that a sink gets twice may come otherwise the second time.
+        result_key: Columns that name a row of its output, where that has ``_op``:
+            a later row replaces an earlier one. None where rows are only inserted and
+            deleted.
+        keeps: What it keeps in its state, in words, such as ``rows``.
     """
 
     name: str
@@ -136,6 +159,12 @@ class Operator(ABC):
     output_schema: pl.Schema
     times: Mapping[str, EventTime] = MappingProxyType({})
     timeless: frozenset[str] = frozenset()
+    wants: Sequence[str] = ()
+    needs_keyed_partitions: bool = False
+    tables: Mapping[str, Sequence[str]] = MappingProxyType({})
+    deterministic: bool = True
+    result_key: Sequence[str] = ()
+    keeps: str = "rows"
 
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series

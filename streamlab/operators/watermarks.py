@@ -14,8 +14,26 @@ from typing import Any
 
 import polars as pl
 
-from streamlab.operators.operator import END_OF_TIME, Moment
+from streamlab.operators.operator import END_OF_TIME, LATE, Moment
 from streamlab.positions import TopicPartition
+
+
+def floors_behind(
+    times: pl.Series, watermarks: pl.Series, lateness_us: int
+) -> pl.Series:
+    """Call events late that are behind their watermark by more than a lateness.
+
+    Args:
+        times: Int64, µs.
+        watermarks: Of the partition of each, Int64, µs.
+        lateness_us: How far behind is not late, in µs.
+
+    Returns:
+        As ``Operator.floors`` does: ``LATE``, or null.
+    """
+    late = times < watermarks - lateness_us
+    nothing = pl.Series([None], dtype=pl.Int64).new_from_index(0, len(times))
+    return pl.Series([LATE], dtype=pl.Int64).zip_with(late, nothing)
 
 
 @dataclass

@@ -1,5 +1,6 @@
-"""Pipelines: source → transform → sink, as a value, a file and a picture."""
+"""Pipelines: sources → transforms → sink, as a value, a file and a picture."""
 
-from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
+from streamlab.pipelines.input import Input, Keyed
+from streamlab.pipelines.pipeline import DeadLetters, Pace, Pipeline, StateSettings
 
-__all__ = ["DeadLetters", "Input", "Pace", "Pipeline"]
+__all__ = ["DeadLetters", "Input", "Keyed", "Pace", "Pipeline", "StateSettings"]

@@ -64,7 +64,7 @@ class Document:
         self, section: str, key: str, message: str, hint: str = ""
     ) -> PipelineError:
         """Return an error that names the place of a key, or of its section."""
-        place = self.file.place(*filter(None, (section, key)))
+        place = self.file.place(*filter(None, (*section.split("."), key)))
         where = place if place != str(self.file.path) else f"{place}:1"
         return PipelineError(f"{where}: {message}", hint=hint)
 
@@ -74,7 +74,9 @@ class Document:
         Raises:
             PipelineError: It is not, or it is not a table.
         """
-        found = self.sections.get(name)
+        found: Any = self.sections
+        for part in name.split("."):
+            found = found.get(part)
         if found is None:
             raise self.error(name, "", f"there is no section [{name}]", hint)
         if not isinstance(found, dict):

@@ -11,7 +11,9 @@
     topic = "flights"
     format = "json"
     schema = "schema.yaml"
-    event_time = "scheduled"         # may be left out; measures the latency from it
+    event_time = "scheduled"         # may be left out; or {column = "scheduled",
+                                     # bound = "5m", idle_after = "30s"}
+    keyed_by = ["carrier"]           # may be left out; what the messages' key is
     format_options = {}              # may be left out; settings of the format
 
     [sink]
@@ -24,31 +26,49 @@
     [engine]                         # may be left out
     latency_ms = 100
 
+    [state]                          # may be left out; of windows, folds and joins
+    url = "state"
+
+A pipeline whose transform reads several streams has a section for each, named as the
+transform's parameter, instead of ``[source]``: ``[sources.flights]``.
+
 Paths count from the file's folder, and modules beside the file can be imported.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from streamlab import connectors, formats
-from streamlab.contracts import Schema
-from streamlab.errors import MissingExtra, PipelineError, StreamlabError, UnknownName
+from streamlab import connectors
+from streamlab.errors import PipelineError, StreamlabError
+from streamlab.pipelines import input_sections
 from streamlab.pipelines.document import Document
 from streamlab.pipelines.functions import transforms_of
-from streamlab.pipelines.pipeline import DeadLetters, Input, Pace, Pipeline
+from streamlab.pipelines.input_sections import SCHEMA_FILE_NAME, check_options
+from streamlab.pipelines.pipeline import (
+    DeadLetters,
+    Pace,
+    Pipeline,
+    StateSettings,
+    check_name,
+)
+from streamlab.pipelines.sections import kind, settings_of, text_of
 from streamlab.sinks import Sink
-from streamlab.sources import Source
+
+__all__ = ["FILE_NAME", "SCHEMA_FILE_NAME", "SECTIONS", "load", "save"]
 
 FILE_NAME = "pipeline.toml"
-SCHEMA_FILE_NAME = "schema.yaml"
-SECTIONS = ("pipeline", "source", "sink", "dead_letters", "engine")
-ONE_SCHEMA = frozenset({"string", "bytes"})
-"""Formats whose values are one column whatever they hold; they need no schema file."""
+SECTIONS = (
+    "pipeline",
+    "source",
+    "sources",
+    "sink",
+    "dead_letters",
+    "engine",
+    "state",
+)
 
 _DEAD_LETTERS_HINT = (
     'say where events go that cannot be processed: [dead_letters] file = "dead.jsonl"'
@@ -81,89 +101,31 @@ def load(path: Path | str) -> Pipeline:
     transforms = transforms_of(document, head, folder)
     pace = dict(document.sections.get("engine", {}))
     dead_letters = document.section("dead_letters", hint=_DEAD_LETTERS_HINT)
-    stream = _input(document, folder)
+    state = dict(document.sections.get("state", {}))
+    try:
+        check_name(name)
+    except PipelineError as error:
+        raise document.error("pipeline", "name", error.message, error.hint) from error
+    inputs = input_sections.read(document, folder)
     sink = _sink(document, outputs)
     try:
         return Pipeline(
             name=name,
-            inputs=(stream,),
+            inputs=inputs,
             transforms=transforms,
             sink=sink,
             dead_letters=document.build(
                 "dead_letters", DeadLetters, dead_letters, outputs
             ),
             pace=document.build("engine", Pace, pace, folder),
+            state=document.build("state", StateSettings, state, folder),
             folder=folder,
         )
     except PipelineError as error:
         if error.message.startswith(str(path)):
             raise
-        raise document.error("pipeline", "name", error.message, error.hint) from error
-
-
-def _input(document: Document, folder: Path) -> Input:
-    hint = '[source] type = "kafka", topic = "…", format = "json", schema = "…"'
-    values = document.section("source", hint=hint)
-    kind = document.text("source", values, "type")
-    schema_path = values.pop("schema", None)
-    event_time = values.pop("event_time", None)
-    options = document.options("source", values, "format_options")
-    try:
-        cls = connectors.source_class(kind)
-        if cls.format:
-            values.setdefault("format", cls.format)
-        format_name = document.text("source", values, "format")
-        formats.known(format_name)
-    except UnknownName as error:
-        key = "type" if error.kind == "source" else "format"
-        raise document.error("source", key, error.message, error.hint) from error
-    except MissingExtra as error:
-        raise document.error("source", "type", error.message, error.hint) from error
-    source: Source = document.build("source", cls, values, folder)
-    if schema_path is None and (own := source.schema()) is not None:
-        schema = own
-    else:
-        schema = _schema(document, schema_path, format_name, folder)
-    _check_options(document, "source", format_name, options)
-    try:
-        return Input(source, format_name, schema, event_time, options)
-    except PipelineError as error:
-        raise document.error(
-            "source", "event_time", error.message, error.hint
-        ) from error
-
-
-def _check_options(
-    document: Document, section: str, format_name: str, options: Mapping[str, str]
-) -> None:
-    """Refuse options that the format of a section does not have."""
-    try:
-        formats.Context(options=options).check(format_name)
-    except UnknownName as error:
-        where = (section, "format_options")
-        raise document.error(*where, error.message, error.hint) from error
-
-
-def _schema(
-    document: Document, written: object, format_name: str, folder: Path
-) -> Schema:
-    """Return the schema of the source's events; a format may have just one."""
-    from streamlab.contracts import odcs
-
-    if written is None:
-        if format_name in ONE_SCHEMA:
-            return formats.named(format_name).infer(())
-        message = f"[source] needs the path of a schema for the format {format_name}"
-        hint = f'schema = "{SCHEMA_FILE_NAME}", made by a tap or by hand'
-        raise document.error("source", "", message, hint)
-    if not isinstance(written, str):
-        message = "schema must be the path of a schema file"
-        raise document.error("source", "schema", message)
-    if not (folder / written).is_file():
-        message = f"there is no schema file {written}"
-        hint = f"it is searched in {folder}"
-        raise document.error("source", "schema", message, hint)
-    return odcs.load(folder / written)
+        where = "sources" if "sources" in document.sections else "source"
+        raise document.error(where, "", error.message, error.hint) from error
 
 
 def _sink(document: Document, outputs: Path) -> Sink:
@@ -176,7 +138,7 @@ def _sink(document: Document, outputs: Path) -> Sink:
     sink: Sink = document.build("sink", cls, values, outputs)
     options = getattr(sink, "format_options", None)
     if options:
-        _check_options(document, "sink", getattr(sink, "format", ""), options)
+        check_options(document, "sink", getattr(sink, "format", ""), options)
     return sink
 
 
@@ -195,15 +157,8 @@ def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
     """
     from streamlab.contracts import odcs
 
-    stream, folder = pipeline.input, pipeline.folder
-    source = {
-        "type": kind("source", stream.source),
-        "format": stream.format,
-        "schema": SCHEMA_FILE_NAME,
-        **({"event_time": stream.event_time} if stream.event_time else {}),
-        **settings_of(stream.source, folder),
-        **({"format_options": stream.format_options} if stream.format_options else {}),
-    }
+    folder = pipeline.folder
+    sources, schemas = input_sections.written(pipeline.inputs, folder)
     head: dict[str, Any] = {"name": pipeline.name}
     if len(transforms) == 1:
         head["transform"] = transforms[0]
@@ -211,74 +166,16 @@ def save(pipeline: Pipeline, path: Path, *, transforms: Sequence[str]) -> None:
         head["transforms"] = list(transforms)
     sections = {
         "pipeline": head,
-        "source": source,
+        **sources,
         "sink": {
             "type": kind("sink", pipeline.sink),
             **settings_of(pipeline.sink, folder),
         },
         "dead_letters": settings_of(pipeline.dead_letters, folder),
         "engine": settings_of(pipeline.pace, folder),
+        "state": settings_of(pipeline.state, folder),
     }
-    text = "\n".join(_section(name, keys) for name, keys in sections.items() if keys)
+    text = "\n".join(text_of(name, keys) for name, keys in sections.items() if keys)
     path.write_text(text, encoding="utf-8")
-    odcs.save(stream.schema, path.parent / SCHEMA_FILE_NAME)
-
-
-def kind(role: str, connector: Source | Sink) -> str:
-    """Return the name that a pipeline file uses for a connector's class.
-
-    Raises:
-        PipelineError: The class is not in the table of connectors.
-    """
-    module, name = type(connector).__module__, type(connector).__qualname__
-    for known, places in connectors.BUILT_IN.items():
-        home, _, attribute = (getattr(places, role) or "").partition(":")
-        # A package may define its class in a module of its own.
-        if attribute == name and (module == home or module.startswith(f"{home}.")):
-            return known
-    message = f"{name} is no {role} that a pipeline file can name"
-    raise PipelineError(message, hint="see streamlab.connectors.BUILT_IN")
-
-
-def settings_of(values: Any, folder: Path) -> dict[str, Any]:
-    """Return the settings of a connector that differ from their default.
-
-    Args:
-        values: A dataclass.
-        folder: Paths below it are returned relative to it, as files have them.
-    """
-    settings: dict[str, Any] = {}
-    for item in fields(values):
-        value = getattr(values, item.name)
-        # An empty table or list is the default that a factory makes.
-        if not item.init or value in (item.default, None, {}, ()):
-            continue
-        below = isinstance(value, Path) and value.is_relative_to(folder.resolve())
-        settings[item.name] = value.relative_to(folder.resolve()) if below else value
-    return settings
-
-
-def _section(name: str, values: Mapping[str, Any]) -> str:
-    """Return one section; tables inside of it come last, as TOML wants."""
-    plain = {key: value for key, value in values.items() if not _is_table(value)}
-    lines = [f"[{name}]", *(f"{key} = {_toml(key, plain[key])}" for key in plain)]
-    for key in (key for key in values if key not in plain):
-        lines += ["", f"[{name}.{key}]"]
-        lines += [f"{json.dumps(k)} = {_toml(k, v)}" for k, v in values[key].items()]
-    return "\n".join([*lines, ""])
-
-
-def _is_table(value: Any) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _toml(key: str, value: Any) -> str:
-    """Return a value as TOML; JSON's texts, numbers and booleans are valid TOML."""
-    if isinstance(value, Path):
-        return json.dumps(value.as_posix(), ensure_ascii=False)
-    if isinstance(value, str | int | float):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(_toml(key, item) for item in value)}]"
-    message = f"the setting {key} cannot be written: it is a {type(value).__name__}"
-    raise PipelineError(message)
+    for name, schema in schemas.items():
+        odcs.save(schema, path.parent / name)

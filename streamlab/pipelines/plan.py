@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from streamlab.connectors import BUILT_IN
-from streamlab.errors import PipelineError, near_names
-from streamlab.pipelines.file import kind
+from streamlab.operators.chain import Chain
+from streamlab.pipelines.declared import described
+from streamlab.pipelines.grouping import Grouping, grouping_of
 from streamlab.pipelines.pipeline import Pipeline
+from streamlab.pipelines.prepared import Ready, entrances, event_times, prepared_of
+from streamlab.pipelines.refusals import is_transactional, refuse, refuse_rows
 from streamlab.sinks import Guarantee
-from streamlab.transforms.application import Prepared, prepare
-from streamlab.transforms.plan import Claims, claims
+from streamlab.sources import METADATA
+from streamlab.transforms.event_time import EventTime, duration_text
+from streamlab.transforms.plan import Claims
 
 GUARANTEES = {
     Guarantee.ATOMIC: "each row once: rows and position are in one transaction",
@@ -59,91 +62,26 @@ def plan(pipeline: Pipeline) -> Plan:
         TransformError: A transform fails on an empty frame.
     """
     refuse(pipeline)
-    prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-    _require_key(pipeline, prepared)
-    shown = claims(prepared.steps, prepared.input_schema)
-    _require_claims(pipeline, shown)
-    lines = tuple(_lines(pipeline, prepared))
-    return Plan(pipeline.name, lines, tuple(_warnings(pipeline, shown)))
+    ready = prepared_of(pipeline)
+    shown = refuse_rows(pipeline, ready)
+    lines = tuple(_lines(pipeline, ready))
+    return Plan(pipeline.name, lines, tuple(_warnings(pipeline, ready, shown)))
 
 
-def refuse(pipeline: Pipeline) -> None:
-    """Raise if the ends of a pipeline do not go together.
+def guarantee_of(pipeline: Pipeline, ready: Ready) -> Guarantee:
+    """Return what the sink promises of the rows of a pipeline.
 
-    Raises:
-        PipelineError: With the reason.
+    A row that may come out otherwise the second time does not replace itself.
     """
-    if _is_transactional(pipeline):
-        _require_same_broker(pipeline)
-    for role, topic, profile in _written_topics(pipeline):
-        if (topic, profile) == _read_topic(pipeline):
-            message = f"the {role} go to topic {topic!r}, which the pipeline reads"
-            raise PipelineError(message, hint="it would read its own output forever")
+    if isinstance(ready, Chain) and not ready.deterministic:
+        atomic = pipeline.sink.guarantee is Guarantee.ATOMIC
+        return Guarantee.ATOMIC if atomic else Guarantee.AT_LEAST_ONCE
+    return pipeline.sink.guarantee
 
 
-def _require_key(pipeline: Pipeline, prepared: Prepared) -> None:
-    """A key that a sink names is made of columns that the rows have."""
-    key = getattr(pipeline.sink, "key", ())
-    known = prepared.output_schema.names()
-    for column in (key,) if isinstance(key, str) else key:
-        if column and column not in known:
-            message = f"the rows have no column {column!r}, the sink's key"
-            raise PipelineError(message, hint=near_names(column, known))
-
-
-def _require_claims(pipeline: Pipeline, shown: Claims) -> None:
-    """Refuse what polars' plan shows to be wrong; what it cannot show may run."""
-    names = " and ".join(f"{one.name}()" for one in pipeline.transforms)
-    if shown.rows.kind == "failed":
-        raise PipelineError(f"{names} cannot run on a stream: {shown.rows.message}")
-    if pipeline.sink.keeps_order and shown.order.kind == "failed":
-        message = f"the sink keeps the order of rows, and {names} does not"
-        raise PipelineError(f"{message}: {shown.order.message}")
-
-
-def _require_same_broker(pipeline: Pipeline) -> None:
-    """A Kafka transaction can hold the offsets of its own broker only."""
-    source, sink = pipeline.input.source, pipeline.sink
-    known = kind("source", source) if _is_built_in(pipeline) else ""
-    if known != "kafka":
-        message = "a transactional Kafka sink needs a Kafka source"
-        raise PipelineError(message, hint="leave out transactional = true")
-    if getattr(source, "profile", "") != getattr(sink, "profile", ""):
-        message = "a transactional Kafka sink writes to the broker that is read"
-        hint = "give source and sink the same profile, or leave out transactional"
-        raise PipelineError(message, hint=hint)
-
-
-def _is_built_in(pipeline: Pipeline) -> bool:
-    module = type(pipeline.input.source).__module__
-    return any(
-        connector.source and module.startswith(connector.source.partition(":")[0])
-        for connector in BUILT_IN.values()
-    )
-
-
-def _is_transactional(pipeline: Pipeline) -> bool:
-    return bool(getattr(pipeline.sink, "transactional", False))
-
-
-def _read_topic(pipeline: Pipeline) -> tuple[str, str]:
-    source = pipeline.input.source
-    return getattr(source, "topic", ""), getattr(source, "profile", "")
-
-
-def _written_topics(pipeline: Pipeline) -> Iterator[tuple[str, str, str]]:
-    """Yield what is written, the topic and the profile, for Kafka's topics."""
-    sink, letters = pipeline.sink, pipeline.dead_letters
-    if isinstance(topic := getattr(sink, "topic", None), str):
-        yield "rows", topic, getattr(sink, "profile", "")
-    if letters.topic is not None:
-        yield "dead letters", letters.topic, letters.profile
-
-
-def _lines(pipeline: Pipeline, prepared: Prepared) -> Iterator[tuple[str, str]]:
-    stream, sink, pace = pipeline.input, pipeline.sink, pipeline.pace
-    yield "reads", f"{stream.source.describe()}, format {stream.format}"
-    yield "events", _columns(stream.schema.dtypes)
+def _lines(pipeline: Pipeline, ready: Ready) -> Iterator[tuple[str, str]]:
+    sink, pace = pipeline.sink, pipeline.pace
+    yield from _input_lines(pipeline, ready)
     for transform in pipeline.transforms:
         tables = [
             f"{name} ({table.path.name if table.path else table})"
@@ -151,11 +89,14 @@ def _lines(pipeline: Pipeline, prepared: Prepared) -> Iterator[tuple[str, str]]:
         ]
         joined = f" with {', '.join(tables)}" if tables else ""
         yield "transform", f"{transform.name}{joined}"
-    if prepared.metadata:
-        yield "metadata", ", ".join(prepared.metadata)
-    yield "rows", _columns(prepared.output_schema)
+    used = {n for one in entrances(pipeline, ready).values() for n in one.metadata}
+    if used:
+        yield "metadata", ", ".join(name for name in METADATA if name in used)
+    if isinstance(ready, Chain):
+        yield from _state_lines(pipeline, ready)
+    yield "rows", _columns(ready.output_schema)
     yield "writes", sink.describe()
-    yield "guarantee", f"{sink.guarantee.value}: {GUARANTEES[sink.guarantee]}"
+    yield "guarantee", _guarantee(pipeline, ready)
     yield "position", _position(pipeline)
     yield "dead letters", _dead_letters(pipeline)
     mebibytes = pace.max_bytes / 2**20
@@ -163,13 +104,65 @@ def _lines(pipeline: Pipeline, prepared: Prepared) -> Iterator[tuple[str, str]]:
     yield "epochs", f"end after {limits}"
 
 
+def _input_lines(pipeline: Pipeline, ready: Ready) -> Iterator[tuple[str, str]]:
+    times = event_times(pipeline, ready) if isinstance(ready, Chain) else {}
+    for name, stream in pipeline.inputs.items():
+        of = f" {name}" if len(pipeline.inputs) > 1 else ""
+        yield f"reads{of}", f"{stream.source.describe()}, format {stream.format}"
+        yield f"events{of}", _columns(stream.schema.dtypes)
+        if isinstance(ready, Chain) and name in ready.timeless:
+            yield f"event time{of}", "none: a table, read to its end before the others"
+        elif name in times:
+            yield f"event time{of}", _time(times[name])
+
+
+def _time(time: EventTime) -> str:
+    order = (
+        f"up to {duration_text(time.bound_us)} out of order"
+        if time.bound_us
+        else "in order within a partition"
+    )
+    idle = (
+        "a partition without events is waited for"
+        if time.idle_after_us is None
+        else f"a partition without events for {duration_text(time.idle_after_us)} is "
+        "set aside"
+    )
+    return f"{time.column}, {order}; {idle}"
+
+
+def _state_lines(pipeline: Pipeline, chain: Chain) -> Iterator[tuple[str, str]]:
+    declaring = [one for one in pipeline.transforms if one.needs is not None]
+    for transform, operator in zip(declaring, chain.operators, strict=True):
+        yield "operator", described(transform, operator)
+    grouped = grouping_of(pipeline)
+    workers = (
+        "; one worker at a time"
+        if grouped.grouping is Grouping.TOGETHER
+        else "; more workers share them"
+    )
+    yield "tasks", f"{grouped.grouping.value}: {grouped.why}{workers}"
+    state = pipeline.state
+    place = state.url or "in a folder of this machine"
+    size = f"{state.limit_mb:,} MiB a task, {state.memory_mb:,} MiB of it in memory"
+    yield "state", f"{place}, up to {size}"
+
+
 def _columns(schema: pl.Schema) -> str:
     return ", ".join(f"{name} {dtype}" for name, dtype in schema.items())
 
 
+def _guarantee(pipeline: Pipeline, ready: Ready) -> str:
+    guarantee = guarantee_of(pipeline, ready)
+    text = f"{guarantee.value}: {GUARANTEES[guarantee]}"
+    if guarantee is pipeline.sink.guarantee:
+        return text
+    return f"{text}, and may differ, as they met another version of a table"
+
+
 def _position(pipeline: Pipeline) -> str:
-    place = pipeline.input.source.keeps_position_in(pipeline.name)
-    if _is_transactional(pipeline):
+    place = pipeline.source.keeps_position_in(pipeline.name)
+    if is_transactional(pipeline):
         return f"{place}, in the transaction of the rows"
     if pipeline.sink.guarantee is Guarantee.ATOMIC:
         return f"in the sink, with the rows; then {place}, to show the lag"
@@ -185,12 +178,17 @@ def _dead_letters(pipeline: Pipeline) -> str:
     return f"topic {letters.topic}" + (", with the rows" if inside else "")
 
 
-def _warnings(pipeline: Pipeline, shown: Claims) -> Iterator[str]:
-    if pipeline.sink.guarantee is Guarantee.AT_LEAST_ONCE:
+def _warnings(
+    pipeline: Pipeline, ready: Ready, shown: tuple[Claims, ...]
+) -> Iterator[str]:
+    if guarantee_of(pipeline, ready) is Guarantee.AT_LEAST_ONCE:
         yield "rows can be doubled after a crash"
     if not pipeline.transforms:
         yield "no transform: events are written as they are"
-    if shown.rows.kind == "unknown":
-        yield f"one row for one event is not shown: {shown.rows.message}"
-    if pipeline.sink.keeps_order and shown.order.kind == "unknown":
-        yield f"the order of rows is not shown: {shown.order.message}"
+    for one in shown:
+        if one.rows.kind == "unknown":
+            yield f"one row for one event is not shown: {one.rows.message}"
+        if pipeline.sink.keeps_order and one.order.kind == "unknown":
+            yield f"the order of rows is not shown: {one.order.message}"
+    if isinstance(ready, Chain) and pipeline.sink.keeps_order:
+        yield "rows of one epoch come in no order: they are complete groups"

@@ -11,8 +11,7 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -20,11 +19,13 @@ from urllib.parse import quote
 import httpx
 
 from streamlab.errors import Refused, SettingsError, Unavailable
+from streamlab.registry.schemas import Registered
 
 TIMEOUT_S = 5.0  # for one request
 TRIES = 3
 WAIT_S = 0.2  # before the second try; twice as long before the third
 MOST_UNKNOWN = 10_000  # ids that are remembered to be unknown
+DEFAULT_CONTEXT = "."
 UNKNOWN_KEPT_S = 30.0  # an id that nobody knows may be registered later
 
 _SUBJECT_NOT_FOUND, _VERSION_NOT_FOUND, _SCHEMA_NOT_FOUND = 40401, 40402, 40403
@@ -37,61 +38,6 @@ _FOR_NOW = {
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A schema that another one uses: under this name, that version of a subject."""
-
-    name: str
-    subject: str
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A schema as the registry has it.
-
-    Attributes:
-        id: Its number; 0 before it is registered.
-        kind: ``AVRO``, ``PROTOBUF`` or ``JSON``.
-        text: The schema itself.
-        references: Other schemas that it uses.
-        subject: The subject that it was asked for by, if it was.
-        version: Its version in that subject; 0 where none was asked for.
-    """
-
-    id: int
-    kind: str
-    text: str
-    references: tuple[Reference, ...] = ()
-    subject: str = ""
-    version: int = 0
-
-    @classmethod
-    def of(cls, found: Mapping[str, Any], *, number: int = 0) -> Registered:
-        """Return a schema from the protocol's JSON, of this id where it has none."""
-        references: Sequence[Mapping[str, Any]] = found.get("references") or ()
-        return cls(
-            id=number or int(found["id"]),
-            kind=found.get("schemaType") or "AVRO",
-            text=found.get("schema") or "",
-            references=tuple(
-                Reference(each["name"], each["subject"], int(each["version"]))
-                for each in references
-            ),
-            subject=found.get("subject") or "",
-            version=int(found.get("version") or 0),
-        )
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the schema as the protocol has it."""
-        return {
-            "id": self.id,
-            "subject": self.subject,
-            "version": self.version,
-            **_body(self),
-        }
 
 
 class Registry:
@@ -135,7 +81,8 @@ class Registry:
         )
         self._lock = threading.Lock()
         self._by_id: dict[int, Registered] = {}
-        self._unknown: dict[int, float] = {}
+        self._by_guid: dict[str, int] = {}
+        self._unknown: dict[int | str, float] = {}
         self._by_version: dict[tuple[str, int], Registered] = {}
 
     def __str__(self) -> str:
@@ -158,11 +105,45 @@ class Registry:
         found = self._ask("GET", f"schemas/ids/{number}")
         with self._lock:
             if found is None:
-                if len(self._unknown) >= MOST_UNKNOWN:
-                    self._unknown.clear()
-                self._unknown[number] = time.monotonic() + UNKNOWN_KEPT_S
+                self._note_unknown(number)
                 return None
             return self._by_id.setdefault(number, Registered.of(found, number=number))
+
+    def id_of(self, guid: str) -> int | None:
+        """Return the id of the schema that has a GUID; None where there is none.
+
+        Registries that know no GUIDs have none.
+
+        Raises:
+            Unavailable: The registry does not answer.
+            Refused: It does not want to talk to us.
+        """
+        with self._lock:
+            if known := self._by_guid.get(guid):
+                return known
+            if time.monotonic() < self._unknown.get(guid, 0):
+                return None
+        ids = self._ids(guid)
+        with self._lock:
+            if not ids:
+                self._note_unknown(guid)
+                return None
+            number = ids.get(DEFAULT_CONTEXT, next(iter(ids.values())))
+            return self._by_guid.setdefault(guid, number)
+
+    def _ids(self, guid: str) -> Mapping[str, int]:
+        """Return context of the registry → the id that a schema has in it.
+
+        Source: https://docs.redpanda.com/api/doc/schema-registry/operation/operation-get_schemas_guids_guid_ids
+        """
+        answer = self._answer("GET", f"schemas/guids/{guid}/ids")
+        if answer.status_code == HTTPStatus.NOT_FOUND:
+            return {}
+        found = _json(answer)
+        if not isinstance(found, list):
+            self._read(answer)
+            return {}
+        return {each["context"]: int(each["id"]) for each in found}
 
     def latest(self, subject: str) -> Registered | None:
         """Return the newest version of a subject; None where there is no subject."""
@@ -182,7 +163,7 @@ class Registry:
     def registered(self, subject: str, schema: Registered) -> Registered | None:
         """Return the schema as the subject has it; None where it has no such."""
         path = f"subjects/{quote(subject, safe='')}"
-        found = self._ask("POST", path, json=_body(schema))
+        found = self._ask("POST", path, json=schema.body())
         return None if found is None else Registered.of(found)
 
     def register(self, subject: str, schema: Registered) -> int:
@@ -193,7 +174,7 @@ class Registry:
             Unavailable: The registry does not answer.
         """
         path = f"subjects/{quote(subject, safe='')}/versions"
-        found = self._ask("POST", path, json=_body(schema))
+        found = self._ask("POST", path, json=schema.body())
         if found is None:
             raise Refused(f"the registry {self} took no schema for subject {subject!r}")
         return int(found["id"])
@@ -201,7 +182,7 @@ class Registry:
     def compatible(self, subject: str, schema: Registered) -> bool:
         """Return whether a schema may follow the newest of a subject."""
         path = f"compatibility/subjects/{quote(subject, safe='')}/versions/latest"
-        found = self._ask("POST", path, json=_body(schema))
+        found = self._ask("POST", path, json=schema.body())
         return True if found is None else bool(found.get("is_compatible"))
 
     def references(self, schema: Registered) -> dict[str, Registered]:
@@ -240,12 +221,26 @@ class Registry:
         found = self._ask("GET", path)
         return None if found is None else Registered.of(found)
 
+    def _note_unknown(self, name: int | str) -> None:
+        """Remember an id or GUID that is not there; the lock is held."""
+        if len(self._unknown) >= MOST_UNKNOWN:
+            self._unknown.clear()
+        self._unknown[name] = time.monotonic() + UNKNOWN_KEPT_S
+
     def _ask(self, method: str, path: str, **body: Any) -> dict[str, Any] | None:
         """Return the answer; None where what was asked for is not there.
 
         Raises:
             Unavailable: There is no answer, also not on another try.
             Refused: The answer is a refusal.
+        """
+        return self._read(self._answer(method, path, **body))
+
+    def _answer(self, method: str, path: str, **body: Any) -> httpx.Response:
+        """Return the answer, whatever it says.
+
+        Raises:
+            Unavailable: There is none, also not on another try.
         """
         for left in reversed(range(TRIES)):
             try:
@@ -255,7 +250,7 @@ class Registry:
                     raise self._away("does not answer", error) from error
             else:
                 if answer.status_code not in _FOR_NOW:
-                    return self._read(answer)
+                    return answer
                 if not left:
                     raise self._away(f"answers with HTTP {answer.status_code}")
             time.sleep(WAIT_S * (TRIES - left))
@@ -296,17 +291,6 @@ def _json(answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         return None
-
-
-def _body(schema: Registered) -> dict[str, Any]:
-    return {
-        "schema": schema.text,
-        "schemaType": schema.kind,
-        "references": [
-            {"name": each.name, "subject": each.subject, "version": each.version}
-            for each in schema.references
-        ],
-    }
 
 
 def _not_a_url() -> SettingsError:

@@ -11,7 +11,8 @@ from typing import Any
 from urllib.parse import quote
 
 from streamlab.errors import Refused
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 
 OWN_IDS = 2**30
 """Ids from here on, up to 2**31, are of schemas that no registry has. Registries count
@@ -40,6 +41,11 @@ class RecordedRegistry(Registry):
     def __str__(self) -> str:
         """Return what it is."""
         return "(recorded schemas)"
+
+    def id_of(self, guid: str) -> int | None:
+        """Return the id of the schema that has a GUID; None where there is none."""
+        fitting = (one.id for one in self._recorded.values() if one.guid == guid)
+        return next(fitting, None)
 
     def _ask(self, method: str, path: str, **body: object) -> dict[str, object] | None:
         del body

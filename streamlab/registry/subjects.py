@@ -12,9 +12,13 @@ from dataclasses import dataclass, replace
 
 from streamlab.errors import Refused, UsageError, near_names
 from streamlab.registry import AUTO, LATEST, RECORD, STRATEGY
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 
 STRATEGIES = ("topic", "record", "topic-record")
+
+VALUE, KEY = "value", "key"
+"""The parts of a message that have a schema."""
 
 _FLAGS = {"true": True, "false": False}
 
@@ -30,6 +34,7 @@ class Writing:
         use_latest: Whether the newest schema of the subject is written with, instead
             of one made from the columns.
         record: Full name of the record; empty for one made from the topic's.
+        part: The part of the message.
     """
 
     topic: str
@@ -37,6 +42,7 @@ class Writing:
     auto_register: bool = False
     use_latest: bool = False
     record: str = ""
+    part: str = VALUE
 
     @classmethod
     def of(cls, topic: str, options: Mapping[str, str]) -> Writing:
@@ -84,7 +90,7 @@ class Writing:
                 hint=f'"{STRATEGY}" = "record"',
             )
         if self.strategy == "topic":
-            return f"{self.topic}-value"
+            return f"{self.topic}-{self.part}"
         return f"{self.topic}-{record}"
 
     def schema(self, registry: Registry, made: Registered, record: str) -> Registered:

@@ -17,7 +17,7 @@ from streamlab.errors import (
     ValuesDisagree,
     first_line,
 )
-from streamlab.formats import Context, Rejection, named, schemas_of
+from streamlab.formats import Context, Rejection, named, schemas_of, wire
 from streamlab.positions import TopicPartition
 from streamlab.sources import METADATA, Headers
 from streamlab.taps.codec import Rewriting, Schemas, all_schemas
@@ -163,12 +163,13 @@ class Decoder:
         raw = _columns(chunk, self.topic)
         rows: Sequence[int] | None = None
         values = chunk.values
+        whole = wire.whole(self.format.name, values, lambda: chunk.headers)
         if self._key is not None:
             rows = [i for i, key in enumerate(chunk.keys) if key == self._key]
-            values = [chunk.values[row] for row in rows]
+            values, whole = ([all_[row] for row in rows] for all_ in (values, whole))
             raw = raw[rows]
-        schema = self._fixed_schema(values, raw)
-        decoded = self.format.decode(values, schema)
+        schema = self._fixed_schema(whole, raw)
+        decoded = self.format.decode(whole, schema)
         gone = [one.row for one in decoded.rejected]
         places = raw[gone].drop("_value")
         kept = decoded.kept(len(values))

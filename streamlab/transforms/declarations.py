@@ -19,6 +19,7 @@ from streamlab.transforms.joins import Join
 from streamlab.transforms.windows import Window
 
 Emit: TypeAlias = Literal["final", "updates"]
+StateOf: TypeAlias = Callable[[pl.Schema], Mapping[str, pl.DataType]]
 NullKeys: TypeAlias = Literal["group", "drop", "fail"]
 
 
@@ -37,6 +38,7 @@ class Windowed:
             µs of the clock; 0 fires in every epoch.
         null_keys: What becomes of rows with a null key: a group of their own, left
             out (and counted), or dead letters.
+        changelog: Whether the function reads rows with ``_op`` as a log of changes.
     """
 
     window: Window
@@ -45,6 +47,7 @@ class Windowed:
     combine: Callable[..., Any] | None = None
     early_us: int = 0
     null_keys: NullKeys = "group"
+    changelog: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,19 +56,26 @@ class Folded:
 
     Attributes:
         keys: Columns that name a state.
-        state: Columns of the state beside its keys, with their dtypes.
+        state: Columns of the state beside its keys, with their dtypes; or what tells
+            them from the columns of the events.
         on: Event time: rows then come in its order, behind the watermark. None takes
             them in the order of their partition as they come.
         lateness_us: How far behind the watermark a row is still taken, in µs.
         ttl_us: After how long without events a key's state is dropped, in µs of event
             time where there is one, else of the clock; None keeps it.
+        changelog: Whether the function reads rows with ``_op`` as a log of changes.
     """
 
     keys: tuple[str, ...]
-    state: Mapping[str, pl.DataType]
+    state: Mapping[str, pl.DataType] | StateOf
     on: EventTime | None = None
     lateness_us: int = 0
     ttl_us: int | None = None
+    changelog: bool = False
+
+    def columns(self, events: pl.Schema) -> Mapping[str, pl.DataType]:
+        """Return the columns of the state beside its keys, with their dtypes."""
+        return self.state(events) if callable(self.state) else self.state
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
     lateness: str | timedelta,
     ttl: str | timedelta | None,
     join: Join | None,
+    changelog: bool,
 ) -> Declaration | None:
     """Return what the arguments of ``sl.transform`` declare; see there.
 
@@ -115,7 +126,7 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
             message = f"null_keys is {null_keys!r}"
             raise UsageError(message, hint='use "group", "drop" or "fail"')
         early_us = duration_us(early, "early")
-        return Windowed(window, names, emit, combine, early_us, null_keys)
+        return Windowed(window, names, emit, combine, early_us, null_keys, changelog)
     if state is not None:
         return Folded(
             names,
@@ -123,6 +134,7 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
             None if on is None else as_event_time(on),
             duration_us(lateness, "lateness"),
             None if ttl is None else duration_us(ttl, "ttl"),
+            changelog,
         )
     if join is not None:
         return Joined(join)

@@ -138,19 +138,41 @@ def duration_us(value: str | timedelta, what: str) -> int:
     Raises:
         UsageError: It is no duration, negative, or finer than a microsecond.
     """
-    if isinstance(value, timedelta):
-        microseconds = value // timedelta(microseconds=1)
-    else:
-        parts = _PART.findall(str(value))
-        if not parts or "".join(number + unit for number, unit in parts) != value:
-            message = f"{what} is {value!r}, which is not a duration"
-            raise UsageError(message, hint='write it such as "90s", "1h30m" or "2d"')
-        nanoseconds = sum(int(n) * _NANOSECONDS[unit] for n, unit in parts)
-        if nanoseconds % 1_000:
-            message = f"{what} is {value!r}, and time is counted in microseconds"
-            raise UsageError(message)
-        microseconds = nanoseconds // 1_000
+    microseconds = signed_us(value, what)
     if microseconds < 0:
         message = f"{what} must not be negative, and is {value}"
         raise UsageError(message)
     return microseconds
+
+
+def signed_us(value: str | timedelta, what: str) -> int:
+    """Return a duration that may be negative, such as ``-5m``, in µs.
+
+    Args:
+        value: As ``duration_us`` takes it, perhaps with a sign.
+        what: The argument's name, for the message.
+
+    Raises:
+        UsageError: It is no duration, or finer than a microsecond.
+    """
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    size = str(value).removeprefix("-")
+    parts = _PART.findall(size)
+    if not parts or "".join(number + unit for number, unit in parts) != size:
+        message = f"{what} is {value!r}, which is not a duration"
+        raise UsageError(message, hint='write it such as "90s", "1h30m" or "2d"')
+    nanoseconds = sum(int(n) * _NANOSECONDS[unit] for n, unit in parts)
+    if nanoseconds % 1_000:
+        message = f"{what} is {value!r}, and time is counted in microseconds"
+        raise UsageError(message)
+    return nanoseconds // 1_000 * (-1 if size != value else 1)
+
+
+def duration_text(microseconds: int) -> str:
+    """Return a duration as ``duration_us`` reads it, in the largest unit that fits."""
+    for unit in ("d", "h", "m", "s", "ms"):
+        size = _NANOSECONDS[unit] // 1_000
+        if microseconds and microseconds % size == 0:
+            return f"{microseconds // size}{unit}"
+    return f"{microseconds}us" if microseconds else "0s"

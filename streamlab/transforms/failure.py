@@ -11,7 +11,7 @@ import json
 import linecache
 import re
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -92,16 +92,58 @@ def explained(
     if isinstance(error, StreamlabError):
         return error
     on_rows = _first_failure(steps, frame)
-    if on_rows is None:  # it did not fail again: not repeatable
-        return TransformError(
-            f"{_names(steps)} failed once with {type(error).__name__}, "
-            "and not when it was run on the same rows again",
-            hint="a transform must give the same output for the same input",
-        )
+    if on_rows is None:
+        return _not_repeatable(error, _names(steps))
     step, again = on_rows
     on_none = _first_failure(steps, frame.clear())
     known = on_none is not None and first_line(on_none[1]) == first_line(again)
     return _described(step.transform, again, says_all=known)
+
+
+def explained_call(
+    error: BaseException,
+    transform: Transform[Any, Any],
+    call: Callable[[Mapping[str, pl.LazyFrame]], object],
+    frames: Mapping[str, pl.DataFrame],
+) -> StreamlabError:
+    """Return an error that points at the user's line, for a function of many frames.
+
+    Args:
+        error: What ``call`` raised on ``frames``.
+        transform: The user's function.
+        call: Calls it, and collects what it returns.
+        frames: Parameter → rows.
+
+    Returns:
+        As :func:`explained` does.
+    """
+    if isinstance(error, StreamlabError):
+        return error
+    again = _failure(call, frames)
+    if again is None:
+        return _not_repeatable(error, f"{transform.name}()")
+    on_none = _failure(call, {name: rows.clear() for name, rows in frames.items()})
+    known = on_none is not None and first_line(on_none) == first_line(again)
+    return _described(transform, again, says_all=known)
+
+
+def _failure(
+    call: Callable[[Mapping[str, pl.LazyFrame]], object],
+    frames: Mapping[str, pl.DataFrame],
+) -> BaseException | None:
+    try:
+        call({name: _Stepwise.of(rows) for name, rows in frames.items()})
+    except RAISED as error:
+        return error
+    return None
+
+
+def _not_repeatable(error: BaseException, names: str) -> TransformError:
+    return TransformError(
+        f"{names} failed once with {type(error).__name__}, "
+        "and not when it was run on the same rows again",
+        hint="a transform must give the same output for the same input",
+    )
 
 
 def _first_failure(

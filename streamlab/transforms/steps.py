@@ -37,35 +37,58 @@ class Step:
             TransformError: It did not return a frame.
             MissingExtra: It is written for pandas, which is not installed.
         """
-        if self.transform.pandas:
-            return self._run_pandas(frame)
-        tables = {name: rows.lazy() for name, rows in self.tables.items()}
-        result = self.transform.function(frame, **tables)
-        if isinstance(result, pl.DataFrame):
-            return result.lazy()
-        if not isinstance(result, pl.LazyFrame):
-            raise self._not_a_frame(result, "a polars frame")
-        return result
+        return self.lazy(self.call({self.transform.inputs[0]: frame}))
 
-    def _run_pandas(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+    def call(self, frames: Mapping[str, pl.LazyFrame]) -> Any:
+        """Call the function with some frames; return what it returns, as it is.
+
+        Args:
+            frames: Parameter → rows, in the order of the parameters; a function
+                written for pandas gets pandas frames.
+
+        Raises:
+            MissingExtra: It is written for pandas, which is not installed.
+        """
+        # By position: a parameter may be positional only.
+        if not self.transform.pandas:
+            tables = {name: rows.lazy() for name, rows in self.tables.items()}
+            return self.transform.function(*frames.values(), **tables)
         try:
-            import pandas as pd
+            import pandas as pd  # noqa: F401 -- told before polars says it otherwise
             import pyarrow as pa  # noqa: F401 -- polars converts through it, by itself
         except ImportError:
             raise MissingExtra(f"{self.transform.name}()", "pandas") from None
-        events = _to_pandas(frame.collect(engine="in-memory"))
-        result = self.transform.function(events, **self._pandas_tables)
-        if not isinstance(result, pd.DataFrame):
-            raise self._not_a_frame(result, "a pandas frame")
-        return pl.from_pandas(result).lazy()
+        collected = [frame.collect(engine="in-memory") for frame in frames.values()]
+        return self.transform.function(
+            *map(_to_pandas, collected), **self._pandas_tables
+        )
+
+    def lazy(self, returned: object) -> pl.LazyFrame:
+        """Return a frame that the function returned as a lazy one.
+
+        Raises:
+            TransformError: It is not a frame of the kind that the function is for.
+        """
+        if self.transform.pandas:
+            import pandas as pd
+
+            if not isinstance(returned, pd.DataFrame):
+                raise self.not_a_frame(returned, "a pandas frame")
+            return pl.from_pandas(returned).lazy()
+        if isinstance(returned, pl.DataFrame):
+            return returned.lazy()
+        if not isinstance(returned, pl.LazyFrame):
+            raise self.not_a_frame(returned, "a polars frame")
+        return returned
 
     @cached_property
     def _pandas_tables(self) -> dict[str, Any]:
         return {name: _to_pandas(rows) for name, rows in self.tables.items()}
 
-    def _not_a_frame(self, result: object, wanted: str) -> TransformError:
+    def not_a_frame(self, returned: object, wanted: str) -> TransformError:
+        """Return the error that the function did not return what is wanted."""
         return TransformError(
-            f"{self.transform.name}() returned {type(result).__name__}, not {wanted}",
+            f"{self.transform.name}() returned {type(returned).__name__}, not {wanted}",
             hint="end the function with: return <the frame>",
         )
 

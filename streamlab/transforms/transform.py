@@ -153,6 +153,7 @@ def transform(
     lateness: str | timedelta = "0s",
     ttl: str | timedelta | None = None,
     join: Join | None = None,
+    changelog: bool = False,
 ) -> Callable[[Callable[P, R]], Transform[P, R]]: ...
 def transform(  # noqa: PLR0913 -- what can be declared, each by its name
     function: Callable[P, R] | None = None,
@@ -172,6 +173,7 @@ def transform(  # noqa: PLR0913 -- what can be declared, each by its name
     lateness: str | timedelta = "0s",
     ttl: str | timedelta | None = None,
     join: Join | None = None,
+    changelog: bool = False,
 ) -> Any:
     """Make a transform of a function. Use as ``@sl.transform`` or with arguments.
 
@@ -192,6 +194,9 @@ def transform(  # noqa: PLR0913 -- what can be declared, each by its name
         lateness: How far behind the watermark a fold still takes a row.
         ttl: After how long without events a fold's key is dropped.
         join: The function sees pairs of two inputs, such as ``sl.interval_join(…)``.
+        changelog: The function of a window or a fold reads rows with ``_op`` as a log
+            of changes; without it they are refused, because counting a change as an
+            event counts twice.
 
     Returns:
         The :class:`Transform`; calling it calls the function.
@@ -211,6 +216,7 @@ def transform(  # noqa: PLR0913 -- what can be declared, each by its name
         lateness=lateness,
         ttl=ttl,
         join=join,
+        changelog=changelog,
     )
 
     def wrap(wrapped: Callable[P, R]) -> Transform[P, R]:

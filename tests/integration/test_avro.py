@@ -26,7 +26,8 @@ from polars.testing import assert_frame_equal
 from streamlab.contracts import Field, Schema
 from streamlab.errors import Refused, RowsRefused, SchemaError
 from streamlab.formats.avro.schemas import written
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 
 pytestmark = pytest.mark.integration
 

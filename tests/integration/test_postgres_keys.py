@@ -11,7 +11,7 @@ import pytest
 from streamlab.connectors.memory import MemoryTarget
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.errors import Refused, UsageError
-from streamlab.pipelines import file as pipeline_files
+from streamlab.pipelines import sections
 from streamlab.pipelines.document import Document
 from tests.integration.test_postgres_source import Shop, replayed, shop, there
 
@@ -127,7 +127,7 @@ def test_a_file_has_keys_as_a_table_of_lists(tmp_path: Path) -> None:
     values = document.section("source", hint="")
     source = document.build("source", PostgresSource, values, tmp_path)
     assert source.keys == {"a.log": ("id", "at"), "b": ("id",)}
-    settings = pipeline_files.settings_of(source, tmp_path)
+    settings = sections.settings_of(source, tmp_path)
     assert settings["keys"] == source.keys
 
 

@@ -9,6 +9,7 @@ import pytest
 import streamlab as sl
 from streamlab.connectors.kafka.sink import KafkaSink
 from streamlab.engines.local import Worker
+from streamlab.formats.changes import METADATA
 from tests.integration.test_postgres_source import Shop, shop
 
 pytestmark = pytest.mark.integration
@@ -32,7 +33,9 @@ def test_a_topic_of_changes_can_be_tapped(
     )
     Worker(pipeline).run(until_caught_up=True)
     given = {"format": "debezium"} if shape == "debezium" else {}
-    rows = sl.tap(f"{topic_name}.{shop.table}", **given).frame
+    tapped = sl.tap(f"{topic_name}.{shop.table}", **given)
+    assert {name: tapped.schema.dtypes[name] for name in METADATA} == METADATA
+    rows = tapped.frame
     assert rows["_op"].to_list() == ["snapshot"] * 10 + ["update", "delete"]
     assert rows["id"].to_list() == [*range(1, 11), 2, 3]
     assert rows["name"].to_list()[10] == "changed"

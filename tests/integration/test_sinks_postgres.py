@@ -336,6 +336,30 @@ def test_rows_of_a_snapshot_are_copied_unless_a_key_is_there(
     assert database.rows() == [(1, "e"), (2, "a"), (3, "d"), (4, "f")]
 
 
+def test_inserts_are_copied_unless_a_key_is_there(
+    database: Database, epochs: Callable[..., Epochs]
+) -> None:
+    """Rows that were there are replaced, then and later, and new ones come beside."""
+
+    def rows(op: str, ids: list[int], values: list[str]) -> pl.DataFrame:
+        return pl.DataFrame({"id": ids, "v": values}).with_columns(
+            pl.lit(op).alias("_op"),
+            pl.lit(None, pl.List(pl.String)).alias("_unavailable"),
+        )
+
+    frame = rows("insert", [2, 1], ["a", "b"])
+    opened = epochs(frame, mode="changes", key=("id",))
+    opened.write(frame)
+    assert database.rows() == [(1, "b"), (2, "a")]
+    opened.write(rows("insert", [3, 1, 3], ["c", "d", "e"]))
+    assert database.rows() == [(1, "d"), (2, "a"), (3, "e")]
+    opened.write(rows("insert", [4, 2], ["f", "g"]))
+    opened.write(rows("delete", [1], ["d"]))
+    opened.write(rows("insert", [1, 5], ["h", "i"]))
+    opened.write(rows("update", [5], ["j"]))
+    assert database.rows() == [(1, "h"), (2, "g"), (3, "e"), (4, "f"), (5, "j")]
+
+
 def test_more_rows_than_are_made_at_once_arrive_whole(
     database: Database, epochs: Callable[..., Epochs]
 ) -> None:

@@ -21,7 +21,8 @@ from confluent_kafka.admin import AdminClient
 from streamlab import stack as local_stack
 from streamlab.cli import main
 from streamlab.errors import StackError
-from streamlab.registry.client import Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 from streamlab.settings import Settings
 from streamlab.stack import jars
 from streamlab.stack.java import find_java

@@ -7,6 +7,7 @@ values of a million take 0.05 s, where a Python loop takes several times that.
 from __future__ import annotations
 
 import gc
+import itertools
 import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -62,6 +63,10 @@ class MessageOrigins:
         """Return the headers of one message."""
         return cast("Headers", self._messages[row].headers() or ())
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return row → headers, of the messages that have any."""
+        return headers(self._messages)
+
 
 @contextmanager
 def uncollected() -> Iterator[None]:
@@ -78,6 +83,24 @@ def uncollected() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+def by_topic(
+    messages: Sequence[Message], topics: Sequence[str]
+) -> Mapping[str, Sequence[Message]]:
+    """Return topic → its messages, in their order.
+
+    Args:
+        messages: Messages of the topics.
+        topics: With one there is nothing to sort.
+    """
+    if len(topics) == 1:
+        return {topics[0]: messages}
+    sorted_: dict[str, list[Message]] = {name: [] for name in topics}
+    # A consumer gives runs of one partition.
+    for name, run in itertools.groupby(messages, key=Message.topic):
+        sorted_[cast("str", name)].extend(run)
+    return sorted_
 
 
 def values(messages: Sequence[Message]) -> list[bytes | None]:

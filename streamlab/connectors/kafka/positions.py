@@ -1,4 +1,4 @@
-"""Where a consumer group stands in a topic, seen and set without reading the topic."""
+"""Where a consumer group stands in topics, seen and set without reading them."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ from streamlab.sources import Start
 class GroupPositions:
     """See :class:`streamlab.sources.SourcePositions`."""
 
-    def __init__(self, topic: str, group: str, profile: str) -> None:
-        """Look the topic up.
+    def __init__(self, names: Sequence[str], group: str, profile: str) -> None:
+        """Look the topics up.
 
         Raises:
             UnknownName: There is no such topic.
             Unavailable: The broker does not answer.
         """
         self._client = connection.admin(profile)
-        self._topic = topics.describe(self._client, topic)
+        self._topics = [topics.describe(self._client, name) for name in names]
         self._group = group
         self._needed = rights.group(group)
         self._options = connection.client_options(profile)
 
     def incarnations(self) -> Mapping[str, str]:
-        """Return the topic's incarnation now."""
-        return {self._topic.name: self._topic.incarnation}
+        """Return the incarnation of each topic now."""
+        return {topic.name: topic.incarnation for topic in self._topics}
 
     def locate(self, start: Start) -> Mapping[TopicPartition, int]:
         """Return the offset that ``start`` points to in each partition."""
-        return topics.starts(self._client, self._topic.partitions, start)
+        return topics.starts(self._client, self._partitions, start)
 
     def stored(self) -> Mapping[TopicPartition, Progress]:
         """Return the group's offsets with what we stored beside them."""
-        asked = [ck.TopicPartition(*partition) for partition in self._topic.partitions]
+        asked = [ck.TopicPartition(*partition) for partition in self._partitions]
         consumer = self._consumer()
         try:
             found = consumer.committed(asked, timeout=connection.REQUEST_TIMEOUT_S)
@@ -80,6 +80,10 @@ class GroupPositions:
             if cause.code() != ck.KafkaError.GROUP_ID_NOT_FOUND:
                 doing = f"deleting group {self._group!r}"
                 raise translated(cause, doing, self._needed) from error
+
+    @property
+    def _partitions(self) -> list[TopicPartition]:
+        return [one for topic in self._topics for one in topic.partitions]
 
     def _consumer(self) -> Any:
         """Return a client that carries the group's name and is no member of it."""

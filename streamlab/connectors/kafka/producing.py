@@ -46,8 +46,8 @@ FLUSH_S = 5.0
 FLUSH_POLL_S = 0.001
 """How long a full queue is served before the next attempt to add to it."""
 
-FLUSH_NAP_S = 0.000_3
-"""Deliveries that succeed wake nobody up, so the queue is looked at this often."""
+FLUSH_WAIT_S = 0.05
+"""How long is waited for the next delivery between two looks at the clock."""
 
 PARTITION_UA = -1
 """librdkafka's RD_KAFKA_PARTITION_UA: the partitioner chooses."""
@@ -204,8 +204,7 @@ class Outbox:
         # once, that raises something that is no exception.
         until = time.monotonic() + FLUSH_S
         while (waiting := len(self.producer)) and time.monotonic() < until:
-            time.sleep(FLUSH_NAP_S)
-            self._serve(0)
+            self._serve(FLUSH_WAIT_S)
         self._serve(0)
         self.gave_up = bool(self._failed)
         if self._failed:

@@ -1,4 +1,4 @@
-"""An open Kafka topic: group membership, positions and batches of messages.
+"""Open Kafka topics: group membership, positions and batches of messages.
 
 Where a reader stands in a rebalance decides what it may do. A callback of the client
 only notes what it was told; partitions are taken up in ``poll``, outside of it, so
@@ -9,20 +9,20 @@ next ``poll`` tries again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import confluent_kafka as ck
 from confluent_kafka import KafkaError, KafkaException, Message
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
 
 from streamlab.connectors.kafka import (
+    beginning,
     committed,
     connection,
     membership,
     messages,
     rights,
-    topics,
 )
 from streamlab.connectors.kafka.ends import KnownEnds
 from streamlab.connectors.kafka.failures import (
@@ -31,15 +31,12 @@ from streamlab.connectors.kafka.failures import (
     kafka_error,
     translated,
 )
+from streamlab.connectors.kafka.pausing import Pausing
+from streamlab.connectors.kafka.topics import Topic
 from streamlab.connectors.kafka.turns import Turns
-from streamlab.connectors.kafka.watch import Watch
-from streamlab.errors import (
-    ConnectorError,
-    Fenced,
-    OffsetExpired,
-    PositionLost,
-    TopicRecreated,
-)
+from streamlab.connectors.kafka.waiting import Waiting
+from streamlab.connectors.kafka.watch import Watches
+from streamlab.errors import ConnectorError, Fenced
 from streamlab.positions import Progress, Span, TopicPartition
 from streamlab.sources import Assignment, Listener, RawBatch, Reader, Start
 
@@ -61,9 +58,9 @@ class KafkaReader(Reader):
     Args:
         options: Connection options, references resolved.
         client: Asks the broker of offsets and incarnations.
-        topic: The topic as it is now.
+        found: The topics as they are now. Their partitions come and go together.
         group: The consumer group.
-        start: Where to begin without history.
+        starts: Topic → where to begin without history.
         listener: Told of partitions that come and go.
     """
 
@@ -71,35 +68,36 @@ class KafkaReader(Reader):
         self,
         options: Mapping[str, Any],
         client: AdminClient,
-        topic: topics.Topic,
+        found: Sequence[Topic],
         *,
         group: str,
-        start: Start,
+        starts: Mapping[str, Start],
         listener: Listener,
     ) -> None:
         self._client = client
-        self._topic = topic
-        self._start = start
+        self._topics = {topic.name: topic for topic in found}
+        self._starts = starts
         self._listener = listener
         self._group = group
-        self._needed = (rights.read(topic.name), rights.group(group))
+        self._needed = (*map(rights.read, self._topics), rights.group(group))
         self._incremental = membership.is_incremental(options)
-        self._numbers = {p.partition: p for p in topic.partitions}
+        self._known = {p: p for topic in found for p in topic.partitions}
         self._positions: dict[TopicPartition, int] = {}
         self._given: list[TopicPartition] = []
         self._rebalanced = False
         self._deferred: Exception | None = None
-        self._held = False
+        self._waiting = Waiting()
         self._ends = KnownEnds()
         self._closed = False
         self._turns = Turns()
-        self._watch = Watch(lambda: topics.describe(client, topic.name), topic)
+        self._watch = Watches(client, found)
         self._consumer = connection.consumer(
             membership.options_of(options, group),
             lambda _: self._watch.doubt(),
         )
+        self._pausing = Pausing(self._consumer, self._turns)
         self._consumer.subscribe(
-            [topic.name],
+            list(self._topics),
             on_assign=self._on_assign,
             on_revoke=self._on_revoke,
             on_lost=self._on_lost,
@@ -109,14 +107,19 @@ class KafkaReader(Reader):
         """Return what is there, waiting for the first message only.
 
         A batch without events is possible: its spans move past the markers of a
-        transaction, or past messages that were aborted or compacted away.
+        transaction, or past messages that were aborted or compacted away. All events
+        of a batch are of one topic; those of other topics come with the next calls.
         """
         self._watch.raise_found()
         self._raise_deferred()
         self._take_up()
+        waiting = self._waiting.next(self._pausing.is_wanted)
+        if waiting is not None:
+            return waiting
         # From here on nothing may be raised once messages were taken: the client's
         # position is behind them already, and they would be skipped.
-        batch = self._batch(self._take(max_rows, timeout_s))
+        self._sort(self._take(max_rows, timeout_s))
+        batch = self._waiting.next(self._pausing.is_wanted)
         if batch is None:
             self._raise_deferred()
             self._raise_away()
@@ -130,16 +133,17 @@ class KafkaReader(Reader):
 
     def hold(self, *, held: bool) -> None:
         """Pause or resume all partitions; polling goes on and keeps membership."""
-        if held == self._held:
-            return
-        self._held = held
-        partitions = _to_kafka(self._positions)
-        if not held:
-            # A paused consumer does not notice that its topic was re-created.
-            self._watch.doubt()
-        change = self._consumer.pause if held else self._consumer.resume
+        self._pause(lambda: self._pausing.hold(held=held))
+
+    def only(self, topics: Collection[str] | None) -> None:
+        """Pause the partitions of all other topics."""
+        self._pause(lambda: self._pausing.only(topics))
+
+    def _pause(self, change: Callable[[], bool]) -> None:
         try:
-            self._turns.commit(lambda: change(partitions))
+            if change():
+                # A paused consumer does not notice that its topic was re-created.
+                self._watch.doubt()
         except KafkaException as error:
             raise self._translated(error, self._doing("holding")) from error
 
@@ -157,6 +161,7 @@ class KafkaReader(Reader):
         finally:
             self._positions.clear()
             self._given.clear()
+            self._waiting.clear()
             self._consumer.close()
             self._watch.stop()
 
@@ -209,7 +214,8 @@ class KafkaReader(Reader):
             self._defer(self._translated(error, self._doing("reading")))
             return []
 
-    def _batch(self, taken: list[Message]) -> RawBatch | None:
+    def _sort(self, taken: list[Message]) -> None:
+        """Put what was taken in the line of what is delivered, topic by topic."""
         reports: list[Message] = []
         if messages.has_errors(taken):
             reports = [message for message in taken if message.error() is not None]
@@ -217,20 +223,10 @@ class KafkaReader(Reader):
         if self._rebalanced:
             # What was taken in the same call may be of partitions that went away;
             # those that stayed are read again from their position.
-            here = {partition.partition for partition in self._positions}
-            taken = [message for message in taken if message.partition() in here]
+            taken = [m for m in taken if (m.topic(), m.partition()) in self._positions]
             self._rebalanced = False
-        spans = self._advance()
+        self._waiting.add(messages.by_topic(taken, list(self._topics)), self._advance())
         self._handle_all(reports)
-        if not spans:
-            return None
-        values = messages.values(taken)
-        return RawBatch(
-            values=values,
-            spans=spans,
-            origins=messages.MessageOrigins(taken, self._numbers),
-            size_bytes=sum(map(len, filter(None, values))),
-        )
 
     def _advance(self) -> tuple[Span, ...]:
         """Move our positions to where the client stands; return what that covers.
@@ -240,7 +236,7 @@ class KafkaReader(Reader):
         """
         spans = []
         for found in self._consumer.position(_to_kafka(self._positions)):
-            partition = self._numbers[found.partition]
+            partition = self._known[TopicPartition(found.topic, found.partition)]
             before = self._positions[partition]
             if found.offset > before:
                 spans.append(Span(partition, before, found.offset))
@@ -251,46 +247,32 @@ class KafkaReader(Reader):
 
     def _handle_all(self, reports: Sequence[Message]) -> None:
         for report in reports:
-            error, number = report.error(), report.partition()
+            error = report.error()
             if error is None:
                 continue
             try:
-                self._handle(error, -1 if number is None else number)
+                self._handle(error, (report.topic(), report.partition()))
             except ConnectorError as found:
                 self._defer(found)
 
-    def _handle(self, error: KafkaError, number: int) -> None:
+    def _handle(self, error: KafkaError, place: tuple[str | None, int | None]) -> None:
         connection.LOGGER.info("%s: %s", self._doing("reading"), error)
         self._watch.doubt()
         code = error.code()
         if code in UNAVAILABLE | UNKNOWN_TOPIC or error.retriable():
             return  # the watch finds out what it was
         if code in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
-            self._find_gap(self._numbers[number])
+            self._find_gap(place)
         elif code != KafkaError._MAX_POLL_EXCEEDED:  # the partitions are lost next
             raise translated(error, self._doing("reading"), *self._needed)
 
-    def _find_gap(self, partition: TopicPartition) -> None:
+    def _find_gap(self, place: tuple[str | None, int | None]) -> None:
         """Find out why a position cannot be read, and raise exactly that."""
         self.healthy()
-        position = self._positions.get(partition)
-        if position is None:
-            return
-        low = self._offset_of(partition, OffsetSpec.earliest())
-        high = self._offset_of(partition, OffsetSpec.latest())
-        if position < low:
-            raise OffsetExpired({str(partition): (position, low)})
-        if position > high:
-            raise PositionLost(
-                f"position {position} of {partition} is behind its end {high}: "
-                "the broker lost events that were already read",
-                hint="find out what the broker lost, then reset the position: "
-                f"streamlab position reset PIPELINE --to {high}",
-            )
-        self._consumer.seek(ck.TopicPartition(*partition, position))
-
-    def _offset_of(self, partition: TopicPartition, spec: OffsetSpec) -> int:
-        return topics.offsets(self._client, [partition], spec)[partition][0]
+        for partition, position in self._positions.items():
+            if partition == place:
+                beginning.require_readable(self._client, partition, position)
+                self._consumer.seek(ck.TopicPartition(*partition, position))
 
     def _raise_away(self) -> None:
         away = self._watch.away()
@@ -310,7 +292,8 @@ class KafkaReader(Reader):
         return translated(kafka_error(error), doing, *self._needed)
 
     def _doing(self, what: str) -> str:
-        return f"{what} topic {self._topic.name!r}"
+        named = ", ".join(map(repr, self._topics))
+        return f"{what} topic{'s' * (len(self._topics) > 1)} {named}"
 
     # -- partitions that come and go --------------------------------------------------
 
@@ -344,6 +327,8 @@ class KafkaReader(Reader):
             self._given = [p for p in self._given if p not in gone]
             for partition in held:
                 del self._positions[partition]
+            self._pausing.forget(gone)
+            self._waiting.drop(gone)
 
     def _take_up(self) -> None:
         """Begin to read the partitions that were given, at the positions we are told.
@@ -354,9 +339,9 @@ class KafkaReader(Reader):
         """
         if not self._given:
             return
-        topic = self._current_topic()
-        self._numbers.update({p.partition: p for p in topic.partitions})
-        positions = self._listener.assigned(self._assignment(topic))
+        found = beginning.current(self._client, self._topics.values())
+        self._known.update({p: p for topic in found for p in topic.partitions})
+        positions = self._listener.assigned(self._assignment(found))
         self._positions.update({p: committed.offset(positions[p]) for p in self._given})
         started = [ck.TopicPartition(*p, self._positions[p]) for p in self._given]
         try:
@@ -366,44 +351,38 @@ class KafkaReader(Reader):
                 self._consumer.assign(
                     [ck.TopicPartition(*p, at) for p, at in self._positions.items()]
                 )
-            if self._held:
-                self._consumer.pause(started)
+            self._pausing.begin(self._given)
         except KafkaException as error:
             raise self._translated(error, self._doing("assigning")) from error
         self._given = []
 
-    def _current_topic(self) -> topics.Topic:
-        topic = topics.describe(self._client, self._topic.name)
-        if topic.incarnation != self._topic.incarnation:
-            raise TopicRecreated(
-                topic.name, stored=self._topic.incarnation, found=topic.incarnation
-            )
-        return topic
-
-    def _assignment(self, topic: topics.Topic) -> Assignment:
-        """Gather what is known of the given partitions; store where a new group begins.
-
-        The whole topic is looked at: a partition without an offset in a group that
-        has others is a new one, and is read from 0. A group without any begins at
-        ``start``, for all partitions at once and stored at once, so that the next
-        start does not take a partition that was quiet for a new one.
-        """
-        stored = committed.from_kafka(self._stored_offsets(topic))
-        if stored:
-            start = dict.fromkeys(topic.partitions, 0)
-        else:
-            start = topics.starts(self._client, topic.partitions, self._start)
-            self._commit(committed.first(start, topic.incarnation))
+    def _assignment(self, found: Sequence[Topic]) -> Assignment:
+        """Gather what is known of the given partitions; store where a group begins."""
+        asked = _to_kafka(p for topic in found for p in topic.partitions)
+        stored = committed.from_kafka(self._stored_offsets(asked))
+        start: dict[TopicPartition, int] = {}
+        new: list[TopicPartition] = []
+        for topic in found:
+            begun = any(partition.topic == topic.name for partition in stored)
+            at = self._starts[topic.name]
+            places = beginning.starts(self._client, topic, at, begun=begun)
+            if begun:
+                new += [one for one in topic.partitions if one not in stored]
+            else:
+                self._commit(committed.first(places, topic.incarnation))
+            start.update(places)
         given = set(self._given)
         return Assignment(
             partitions=tuple(sorted(given)),
             committed={p: one for p, one in stored.items() if p in given},
             start=start,
-            incarnations={topic.name: topic.incarnation},
+            incarnations={topic.name: topic.incarnation for topic in found},
+            new=tuple(new),
         )
 
-    def _stored_offsets(self, topic: topics.Topic) -> list[ck.TopicPartition]:
-        asked = [ck.TopicPartition(*partition) for partition in topic.partitions]
+    def _stored_offsets(
+        self, asked: Sequence[ck.TopicPartition]
+    ) -> list[ck.TopicPartition]:
         try:
             found: list[ck.TopicPartition] = self._consumer.committed(
                 asked, timeout=connection.REQUEST_TIMEOUT_S

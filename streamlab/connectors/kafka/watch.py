@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from confluent_kafka.admin import AdminClient
+
+from streamlab.connectors.kafka import topics
 from streamlab.connectors.kafka.topics import Topic
 from streamlab.errors import (
     ConnectorError,
@@ -172,3 +175,43 @@ class Watch:
         return TopicRecreated(
             self._topic.name, stored=self._topic.incarnation, found=found.incarnation
         )
+
+
+class Watches:
+    """The watches of several topics, as one.
+
+    Args:
+        client: Asks the broker.
+        found: The topics as they were when they were first seen.
+    """
+
+    def __init__(self, client: AdminClient, found: Iterable[Topic]) -> None:
+        self._each = [
+            Watch(lambda name=topic.name: topics.describe(client, name), topic)  # type: ignore[misc]  # mypy cannot type a lambda's default
+            for topic in found
+        ]
+
+    def doubt(self) -> None:
+        """Ask for a check of all now."""
+        for one in self._each:
+            one.doubt()
+
+    def away(self) -> Unavailable | None:
+        """Return why the broker does not answer for one of them, if it does not."""
+        return next(filter(None, (one.away() for one in self._each)), None)
+
+    def raise_found(self) -> None:
+        """Raise what a check has found, without waiting; see ``Watch``."""
+        for one in self._each:
+            one.raise_found()
+
+    def passed(self, timeout_s: float) -> None:
+        """Wait for the pending checks, and raise what they find; see ``Watch``."""
+        until = time.monotonic() + timeout_s
+        for one in self._each:
+            one.passed(max(0.0, until - time.monotonic()))
+
+    def stop(self) -> None:
+        """End the threads; a second call does nothing."""
+        for one in self._each:
+            one.stop()

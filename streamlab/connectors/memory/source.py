@@ -55,6 +55,11 @@ class MemorySource(Source):
             raise UsageError(message, hint="use 'earliest' or 'latest'")
         return MemoryReader(self, listener)
 
+    def topics(self, pipeline: str) -> tuple[str, ...]:
+        """Return the name of the topic."""
+        del pipeline
+        return (self.topic.name,)
+
     def describe(self) -> str:
         """Return one line for the plan."""
         return f"memory topic {self.topic.name}"
@@ -188,12 +193,17 @@ class MemoryReader(Reader):
             for partition in self._topic.partitions
         }
         incarnations = {self._topic.name: self._incarnation}
+        new = [
+            one for one in self._topic.partitions if committed and one not in committed
+        ]
         if not committed:
             for partition, position in start.items():
                 committed[partition] = Progress(
                     str(partition), 0, {partition: position}, incarnations
                 )
-        given = Assignment(tuple(partitions), known, start, incarnations)
+        given = Assignment(
+            tuple(partitions), known, start, incarnations, new=tuple(new)
+        )
         chosen = self._listener.assigned(given)
         for partition in partitions:
             position = chosen[partition]

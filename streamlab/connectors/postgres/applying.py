@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -14,6 +15,7 @@ from psycopg import sql
 from streamlab.connectors.postgres.columns import CopyText
 from streamlab.connectors.postgres.reducing import (
     behind_truncation,
+    is_whole,
     moved_incompletely,
     reduced,
 )
@@ -22,7 +24,7 @@ from streamlab.errors import Refused, RowsRefused
 from streamlab.formats.changes import BEFORE, OP, UNAVAILABLE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Application:
     """How changes are applied to one table.
 
@@ -39,6 +41,7 @@ class Application:
     key: tuple[str, ...]
     may_truncate: bool
     staging: str
+    _inserts_meet_rows: bool = field(default=False, init=False)
 
     def put(self, connection: psycopg.Connection[Any], changes: pl.DataFrame) -> None:
         """Apply changes in their order, inside a transaction.
@@ -89,7 +92,7 @@ class Application:
     def _put_part(
         self, connection: psycopg.Connection[Any], changes: pl.DataFrame
     ) -> None:
-        if (changes[OP] == "snapshot").all() and self._copied(connection, changes):
+        if self._is_written_as_new(connection, changes):
             return
         moved = moved_incompletely(changes)
         if moved:
@@ -230,7 +233,12 @@ class Application:
             return
         names = list(self.schema)
         self._stage(connection, rows.select(names), names)
-        others = [name for name in names if name not in self.key]
+        connection.execute(self._upserting)
+
+    @cached_property
+    def _upserting(self) -> sql.Composed:
+        """Return the statement that writes whole rows from the temporary table."""
+        others = [name for name in self.schema if name not in self.key]
         action: sql.Composable = sql.SQL("NOTHING")
         if others:
             changed = sql.SQL(", ").join(
@@ -238,22 +246,40 @@ class Application:
                 for name in others
             )
             action = sql.SQL("UPDATE SET {}").format(changed)
-        columns = sql.SQL(", ").join(map(sql.Identifier, names))
-        connection.execute(
-            sql.SQL(
-                "INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}"
-            ).format(
-                self.name.identifier,
-                columns,
-                columns,
-                sql.Identifier(self.staging),
-                sql.SQL(", ").join(map(sql.Identifier, self.key)),
-                action,
-            )
+        columns = _listed(self.schema)
+        return sql.SQL(
+            "INSERT INTO {} ({}) SELECT {} FROM {} ON CONFLICT ({}) DO {}"
+        ).format(
+            self.name.identifier,
+            columns,
+            columns,
+            sql.Identifier(self.staging),
+            _listed(self.key),
+            action,
         )
 
+    def _is_written_as_new(
+        self, connection: psycopg.Connection[Any], changes: pl.DataFrame
+    ) -> bool:
+        """Copy rows straight into the table if it should have none of them yet.
+
+        So it is with a snapshot, and with inserts of a source whose key is the
+        target's, too. Once one of those was there before, the next ones may be, and
+        trying costs as much as writing.
+        """
+        operations = changes[OP]
+        if (operations == "snapshot").all():
+            return self._copied(connection, changes)
+        if self._inserts_meet_rows or not (operations == "insert").all():
+            return False
+        if not is_whole(changes):
+            return False
+        copied = self._copied(connection, changes)
+        self._inserts_meet_rows = not copied
+        return copied
+
     def _copied(self, connection: psycopg.Connection[Any], rows: pl.DataFrame) -> bool:
-        """Copy rows of a snapshot straight into the table, as they come.
+        """Copy rows straight into the table, as they come.
 
         Returns:
             Whether no key was there before, or came twice: else nothing is written.
@@ -272,19 +298,18 @@ class Application:
         names: Sequence[str],
     ) -> None:
         """Copy rows into the temporary table, which has nothing else afterwards."""
-        staging = sql.Identifier(self.staging)
-        connection.execute(
-            sql.SQL(
-                "CREATE TEMPORARY TABLE IF NOT EXISTS {} ON COMMIT DELETE ROWS "
-                "AS SELECT {} FROM {} WITH NO DATA"
-            ).format(
-                staging,
-                sql.SQL(", ").join(map(sql.Identifier, self.schema)),
-                self.name.identifier,
-            )
+        connection.execute(self._emptying)
+        self._copy(connection, sql.Identifier(self.staging), rows, names)
+
+    @cached_property
+    def _emptying(self) -> sql.Composed:
+        """Return the statements that make sure of an empty temporary table."""
+        return sql.SQL(
+            "CREATE TEMPORARY TABLE IF NOT EXISTS {0} ON COMMIT DELETE ROWS "
+            "AS SELECT {1} FROM {2} WITH NO DATA; DELETE FROM {0}"
+        ).format(
+            sql.Identifier(self.staging), _listed(self.schema), self.name.identifier
         )
-        connection.execute(sql.SQL("DELETE FROM {}").format(staging))
-        self._copy(connection, staging, rows, names)
 
     def _copy(
         self,
@@ -293,17 +318,26 @@ class Application:
         rows: pl.DataFrame,
         names: Sequence[str],
     ) -> None:
-        columns = sql.SQL(", ").join(map(sql.Identifier, names))
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-            target, columns
+            target, _listed(names)
         )
-        text = CopyText({name: self.schema[name] for name in names})
+        text = self._text
+        if len(names) < len(self.schema):
+            text = CopyText({name: self.schema[name] for name in names})
         with connection.cursor() as cursor, cursor.copy(statement) as copy:
             for part in text.parts(rows.select(names)):
                 copy.write(part)
+
+    @cached_property
+    def _text(self) -> CopyText:
+        return CopyText(self.schema)
 
     @property
     def _same_key(self) -> sql.Composed:
         return sql.SQL(" AND ").join(
             sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in self.key
         )
+
+
+def _listed(names: Iterable[str]) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -45,12 +45,13 @@ class Confirming:
         self._keeping = threading.Lock()  # acknowledged in one thread, due in another
         self._keeper = ThreadPoolExecutor(1, thread_name_prefix="keeping")
         self._confirming: Future[None] | None = None
+        self._closed = False
 
     def acknowledge(self, progress: Sequence[Progress]) -> None:
         """Keep what a sink has taken; the process may be killed from here on."""
         with self._keeping:
             for one in progress:
-                self._kept.write(one, durable=False)
+                (self._kept.confirm if self._closed else self._kept.note)(one)
                 self.acknowledged = one.positions[self._partition]
                 self._unconfirmed = one
                 failpoints.passing("before-feedback")
@@ -74,8 +75,13 @@ class Confirming:
             self._confirming = self._keeper.submit(self._confirm)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread. A write that had begun may still be acknowledged."""
         self._keeper.shutdown()
+        with self._keeping:
+            self._closed = True
+            # Before the first acknowledgement what is noted is of a run before.
+            done = self.acknowledged is not None and self._unconfirmed is None
+            self._kept.close(is_durable=done)
 
     def _confirm(self) -> None:
         """Make the last position durable, then tell the server of it."""
@@ -83,8 +89,8 @@ class Confirming:
             left = self._unconfirmed
         if left is None:
             return
-        # What another epoch writes in the meantime is a later position.
-        self._kept.file.sync()
+        # What another epoch notes in the meantime is a later position.
+        self._kept.confirm(left)
         self._confirm_it(left.positions[self._partition])
         self._confirmed_at = time.monotonic()
         with self._keeping:

@@ -70,6 +70,10 @@ class ChangeOrigins:
         del row
         return ()
 
+    def headed(self) -> Mapping[int, Headers]:
+        """Return no headers."""
+        return {}
+
 
 @dataclass(frozen=True, slots=True)
 class Shaped:
@@ -141,9 +145,10 @@ class TableVersions:
             lost += refused
             if part.height:
                 parts.append(part)
-        frame = pl.concat(parts, how="diagonal") if parts else pl.DataFrame()
+        frame = parts[0] if parts else pl.DataFrame()
         if len(parts) > 1:
-            frame = frame.sort(ORDER, maintain_order=True)
+            together = pl.concat(parts, how="diagonal")
+            frame = together.sort(ORDER, maintain_order=True)
         places = frame[NO_PLACES.columns] if frame.width else NO_PLACES
         if not lost:
             return Shaped(FrameValues(frame), places)

@@ -7,12 +7,14 @@ made again, from a pipeline whose sink was emptied, whose slot may not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from streamlab.connectors.postgres.recent import Recent
 from streamlab.errors import Unavailable
 from streamlab.positions import Progress
 from streamlab.settings import Settings
@@ -39,26 +41,8 @@ class KeptFile:
         """Remove it: the next run is a first one."""
         self.path.unlink(missing_ok=True)
 
-    def sync(self) -> None:
-        """Make what was written last outlive a machine that fails.
-
-        Raises:
-            Unavailable: It cannot be done now.
-        """
-        try:
-            for path in (self.path, self.path.parent):
-                _sync(path)
-        except OSError as error:
-            message = f"{self.path} cannot be kept: {error.strerror}"
-            raise Unavailable(message) from error
-
-    def write(self, content: Any, *, durable: bool = True) -> None:
-        """Replace what is kept, as a whole.
-
-        Args:
-            content: What to keep.
-            durable: Whether it outlives a machine that fails, on return. Otherwise
-                only a process that does; waiting for a disk takes milliseconds.
+    def write(self, content: Any) -> None:
+        """Replace what is kept, as a whole; on return it outlives a failing machine.
 
         Raises:
             Unavailable: It cannot be written now.
@@ -69,21 +53,26 @@ class KeptFile:
             with staged.open("w", encoding="utf-8") as file:
                 json.dump(content, file)
                 file.flush()
-                if durable:
-                    os.fsync(file.fileno())
+                os.fsync(file.fileno())
             staged.replace(self.path)
-            if durable:
-                _sync(self.path.parent)
+            _sync(self.path.parent)
         except OSError as error:
             message = f"{self.path} cannot be written: {error.strerror}"
             raise Unavailable(message) from error
 
 
-@dataclass(frozen=True, slots=True)
 class KeptProgress:
-    """The position of one slot, in a file."""
+    """The position of one slot: a durable file, and beside it the newest position.
 
-    file: KeptFile
+    Attributes:
+        file: The durable one. Without it, nothing is kept.
+        recent: The newest one, as long as a worker runs or after it was killed.
+    """
+
+    def __init__(self, file: KeptFile) -> None:
+        """Keep it in a file, and in another one beside that."""
+        self.file = file
+        self.recent = Recent(file.path.with_suffix(".recent"))
 
     @classmethod
     def of(cls, slot: str) -> KeptProgress:
@@ -93,11 +82,53 @@ class KeptProgress:
     def read(self) -> Progress | None:
         """Return what is kept; None before the first run."""
         found = self.file.read()
-        return None if found is None else Progress.from_json(found)
+        if found is None:
+            return None
+        durable, recent = Progress.from_json(found), self.recent.read()
+        is_newer = recent is not None and recent.epoch > durable.epoch
+        return recent if is_newer else durable
 
-    def write(self, progress: Progress, *, durable: bool = True) -> None:
-        """Replace what is kept; see :meth:`KeptFile.write`."""
-        self.file.write(progress.to_json(), durable=durable)
+    def write(self, progress: Progress) -> None:
+        """Replace what is kept, whatever that is; on return it is durable.
+
+        Raises:
+            Unavailable: It cannot be written now.
+        """
+        # First: it must not count beside a file that it does not belong to.
+        self.recent.remove()
+        self.file.write(progress.to_json())
+
+    def note(self, progress: Progress) -> None:
+        """Keep a later position: on return it outlives a process that is killed.
+
+        Waiting for the disk takes milliseconds; see :meth:`confirm`.
+
+        Raises:
+            Unavailable: It cannot be written now.
+        """
+        if not self.recent.write(progress):
+            self.confirm(progress)
+
+    def confirm(self, progress: Progress) -> None:
+        """Make a position that was noted durable; later ones stay noted.
+
+        Raises:
+            Unavailable: It cannot be written now.
+        """
+        self.file.write(progress.to_json())
+
+    def forget(self) -> None:
+        """Remove all of it: the next run is a first one."""
+        self.recent.remove()
+        self.file.forget()
+
+    def close(self, *, is_durable: bool) -> None:
+        """Close what is open, and remove it where the durable file says the same."""
+        self.recent.close()
+        if is_durable:
+            # Left behind it would do no harm: it is not newer than the durable one.
+            with contextlib.suppress(Unavailable):
+                self.recent.remove()
 
 
 def _sync(path: Path) -> None:

@@ -39,10 +39,10 @@ def own_columns(names: Sequence[str]) -> list[str]:
 
 def behind_truncation(changes: pl.DataFrame) -> tuple[bool, pl.DataFrame]:
     """Return whether the table was emptied, and the changes behind the last time."""
-    emptied = (changes[OP] == "truncate").arg_true()
-    if not len(emptied):
+    emptying = changes[OP] == "truncate"
+    if not emptying.any():
         return False, changes
-    return True, changes[int(emptied[-1]) + 1 :]
+    return True, changes[int(emptying.arg_true()[-1]) + 1 :]
 
 
 def reduced(changes: pl.DataFrame, key: Sequence[str]) -> Reduced:
@@ -52,12 +52,14 @@ def reduced(changes: pl.DataFrame, key: Sequence[str]) -> Reduced:
         changes: In the order in which they happened.
         key: Columns that identify a row.
     """
-    numbered = changes.with_row_index(_PLACE)
     lacking = _lacking(changes)
-    filled = _filled(numbered, key, lacking) if lacking else numbered
-    last = filled.unique(key, keep="last", maintain_order=True).sort(key)
-    deleted = last.filter(pl.col(OP) == "delete")
-    written = last.filter(pl.col(OP) != "delete")
+    if lacking:
+        changes = _filled(changes.with_row_index(_PLACE), key, lacking)
+    last = changes.unique(key, keep="last", maintain_order=True).sort(key)
+    is_delete = last[OP] == "delete"
+    if not is_delete.any() and not lacking:
+        return Reduced(last.clear(), last, ())
+    deleted, written = last.filter(is_delete), last.filter(~is_delete)
     if not lacking:
         return Reduced(deleted, written, ())
     whole = written.filter(pl.col(UNAVAILABLE).list.len().fill_null(0) == 0)
@@ -72,9 +74,16 @@ def reduced(changes: pl.DataFrame, key: Sequence[str]) -> Reduced:
     return Reduced(deleted, whole, partial)
 
 
+def is_whole(changes: pl.DataFrame) -> bool:
+    """Return whether no change lacks a value, as far as that is seen at a glance."""
+    if UNAVAILABLE not in changes.columns:
+        return True
+    return changes[UNAVAILABLE].null_count() == changes.height
+
+
 def _lacking(changes: pl.DataFrame) -> list[str]:
     """Return the columns that some written row does not have."""
-    if UNAVAILABLE not in changes.columns:
+    if is_whole(changes):
         return []
     lists = changes.filter(pl.col(OP) != "delete")[UNAVAILABLE]
     names = lists.explode().drop_nulls().unique(maintain_order=True)
@@ -119,7 +128,7 @@ def _lacks(name: str) -> pl.Expr:
 
 def moved_incompletely(changes: pl.DataFrame) -> list[int]:
     """Return inserts that lack values: they stand under the key from before."""
-    if UNAVAILABLE not in changes.columns or BEFORE not in changes.columns:
+    if BEFORE not in changes.columns or is_whole(changes):
         return []
     found = (
         (changes[OP] == "insert")

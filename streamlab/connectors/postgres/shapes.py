@@ -70,8 +70,10 @@ class FlatShape:
         if not table.key:  # only inserts of it are read
             return [None] * rows.height
         keys: list[bytes | None] = [*json_lines(self._json, rows[list(table.key)])]
-        for row in (rows[columns.OP] == "truncate").arg_true():
-            keys[row] = None
+        truncated = rows[columns.OP] == "truncate"
+        if truncated.any():
+            for row in truncated.arg_true():
+                keys[row] = None
         return keys
 
 
@@ -119,12 +121,10 @@ def json_lines(codec: Format, rows: pl.DataFrame) -> list[bytes]:
 
     So does PostgreSQL's own ``to_json``: ``"NaN"``, ``"Infinity"``.
     """
-    rows = pl.DataFrame(
-        [
-            column.cast(pl.String) if isinstance(column.dtype, pl.Enum) else column
-            for column in rows
-        ]
-    )
+    rows = rows.clone()
+    for place, dtype in enumerate(rows.dtypes):
+        if isinstance(dtype, pl.Enum):
+            rows.replace_column(place, rows.to_series(place).cast(pl.String))
     try:
         return codec.encode(rows)
     except RowsRefused as refused:

@@ -36,6 +36,7 @@ ATTEMPTS = 4
 BETWEEN_S = 0.5
 LET_GO_S = 5.0  # a server notices after a moment that a reader has gone
 LET_GO_POLL_S = 0.1
+_FOREIGN = re.compile(r"[^a-z0-9_]")
 _SLOT = re.compile(r"[a-z0-9_]+")
 
 T = TypeVar("T")
@@ -72,6 +73,7 @@ class PostgresSource(Source):
     """
 
     format: ClassVar[str] = "rows"
+    forgets_when: ClassVar[str] = "the slot was dropped, or the file removed"
 
     tables: Sequence[str] = ()
     publication: str = ""
@@ -133,6 +135,10 @@ class PostgresSource(Source):
         empty = RowShape().shaped(shape, shape.schema.to_frame())
         return Schema.of(empty.schema, table.relation.table)
 
+    def topics(self, pipeline: str) -> tuple[str, ...]:
+        """Return the slot, which names the one partition."""
+        return (self._slot(pipeline),)
+
     def keeps_position_in(self, pipeline: str) -> str:
         """Return the slot, and the file that has what a slot cannot hold."""
         return f"slot {self._slot(pipeline)} and a file beside the settings"
@@ -193,7 +199,7 @@ def _patiently(call: Callable[[], T]) -> T:
 
 def _own(pipeline: str) -> str:
     """Return the name that a slot and a publication of a pipeline have."""
-    return (PREFIX + pipeline.replace("-", "_"))[:NAME_BYTES]
+    return (PREFIX + _FOREIGN.sub("_", pipeline.lower()))[:NAME_BYTES]
 
 
 class PostgresPositions:
@@ -264,7 +270,7 @@ class PostgresPositions:
             _drop_slot(connection, reading.slot)
             if reading.publication == self._own:
                 published.unpublish(connection, reading.publication)
-        self._kept.file.forget()
+        self._kept.forget()
         Seen.of(reading.slot).file.forget()
 
 

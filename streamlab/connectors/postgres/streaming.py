@@ -28,6 +28,9 @@ an epoch without rows: the sink must know before the server may forget."""
 
 IDLE_MOVE_BYTES = 16 * 2**20
 
+MOST_AT_ONCE = 10_000
+"""Messages that are decoded in one go: more are no faster, and take more memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
@@ -87,7 +90,7 @@ class Stream:
         """
         replication = self._replication or self._connected()
         # A changed key makes two events of one message.
-        count = max(1, most // 2)
+        count = max(1, min(most // 2, MOST_AT_ONCE))
         try:
             messages, size = replication.take(count, timeout_s)
         except BaseException:

@@ -9,7 +9,7 @@ trickles goes through event by event, and a backlog goes through in full batches
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from streamlab.pipelines import Pace
@@ -25,11 +25,14 @@ class Collector:
     Attributes:
         pace: How large an epoch may grow.
         clock: Monotonic seconds; tests give their own.
-        more_to_come: Whether the last poll brought so much that more must be there.
+        input_of: Returns which input a batch is of.
+        more_to_come: Whether the last poll brought so much that more must be there;
+            that holds beyond the epoch that it became.
     """
 
     pace: Pace
     clock: Callable[[], float] = time.monotonic
+    input_of: Callable[[RawBatch], str] = lambda _: "events"
     _batches: list[RawBatch] = field(default_factory=list, init=False)
     _rows: int = field(default=0, init=False)
     _bytes: int = field(default=0, init=False)
@@ -73,14 +76,15 @@ class Collector:
             return True
         return (self.clock() - self._began) * 1000 >= self.pace.latency_ms
 
-    def take(self) -> RawBatch:
-        """Return the epoch's events and begin a new one."""
-        batch = RawBatch.concat(self._batches)
+    def take(self) -> Mapping[str, RawBatch]:
+        """Return the epoch's events, by their inputs, and begin a new one."""
+        by_input: dict[str, list[RawBatch]] = {}
+        for batch in self._batches:
+            by_input.setdefault(self.input_of(batch), []).append(batch)
         self.clear()
-        return batch
+        return {name: RawBatch.concat(parts) for name, parts in by_input.items()}
 
     def clear(self) -> None:
         """Drop what was collected; it will be read again from the stored position."""
         self._batches = []
         self._rows = self._bytes = 0
-        self.more_to_come = False

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from streamlab import failpoints
 from streamlab.engines.local.dead_letters import DeadLetterWriter
-from streamlab.engines.local.processing import Processed, Processor
+from streamlab.engines.local.processing import Processed, Processing
 from streamlab.engines.local.retrying import Retrying
 from streamlab.errors import Fenced, RowsRefused, Unavailable
 from streamlab.positions import Progress
@@ -50,14 +50,14 @@ class Delivery:
         self,
         sink: Sink,
         context: SinkContext,
-        processor: Processor,
+        processing: Processing,
         open_dead_letters: Callable[[], DeadLetterWriter],
         retrying: Retrying,
     ) -> None:
         """Keep the parts; nothing is opened before :meth:`open`."""
         self._sink = sink
         self._context = context
-        self._processor = processor
+        self._processing = processing
         self._open_dead_letters = open_dead_letters
         self._dead_letters: DeadLetterWriter | None = None
         self._retrying = retrying
@@ -162,7 +162,7 @@ class Delivery:
         return self._writer
 
     def _write_dead_letters(self, processed: Processed, done: int = 0) -> None:
-        letters, writer = processed.dead_letters[done:], self._dead_letters
+        letters, writer = processed.letters[done:], self._dead_letters
         if letters and writer is not None:
             self._retrying(lambda: writer.write(letters))
 
@@ -188,7 +188,7 @@ class Delivery:
                         before=before,
                         after=after,
                         ticket=reader.commit_ticket(after),
-                        dead_letters=processed.dead_letters
+                        dead_letters=processed.letters
                         if self._sink.takes_dead_letters
                         else (),
                     )
@@ -201,8 +201,10 @@ class Delivery:
             try:
                 return processed, self._retrying(attempt)
             except RowsRefused as refused:
-                done = len(processed.dead_letters)
-                processed = self._without_refused(processed, refused)
+                done = len(processed.letters)
+                count = len(refused.reasons)
+                logger.warning("the sink refused %d row(s): %s", count, refused.message)
+                processed = self._processing.without_refused(processed, refused, after)
                 if not self._sink.takes_dead_letters:
                     self._write_dead_letters(processed, done)
 
@@ -225,16 +227,6 @@ class Delivery:
         raise Fenced(
             "another worker has written these tasks in the meantime: "
             + ", ".join(progress.task for progress in stored)
-        )
-
-    def _without_refused(self, processed: Processed, refused: RowsRefused) -> Processed:
-        reasons = self._processor.producing(processed, refused.reasons)
-        if not reasons:
-            # A row that no event makes again cannot be set aside: do not lose it.
-            raise refused
-        logger.warning("the sink refused %d row(s): %s", len(reasons), refused.message)
-        return self._processor.without(
-            processed, reasons, stage="sink", code="refused-by-sink"
         )
 
     def _acknowledge(self, reader: Reader, after: Sequence[Progress]) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from streamlab.engines.local.history import History
+from streamlab.engines.local.tasks import gathered
 from streamlab.errors import Fenced, UsageError
 from streamlab.pipelines import Pipeline
+from streamlab.pipelines.grouping import grouping_of
+from streamlab.pipelines.prepared import prepared_of
 from streamlab.positions import Position, Progress, TopicPartition
 from streamlab.sinks import SinkBatch, SinkContext
-from streamlab.transforms.application import prepare
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,11 @@ class Place:
         return (
             None if self.progress is None else self.progress.positions[self.partition]
         )
+
+    @property
+    def here(self) -> Position:
+        """Return the stored position, or the first one before anything is stored."""
+        return self.start if self.position is None else self.position
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +80,20 @@ def places(pipeline: Pipeline) -> list[Place]:
     Raises:
         Unavailable: The source or the sink cannot be reached.
     """
-    source = pipeline.input.source.positions(pipeline.name)
+    source = pipeline.source.positions(pipeline.name)
     kept = pipeline.sink.stored(pipeline.name)
+    task_of = grouping_of(pipeline).grouping.task_of
+    # A pipeline that had other tasks before has left their progress, too.
     by_partition = (
         source.stored()
         if kept is None
-        else {partition: one for one in kept for partition in one.positions}
+        else {
+            partition: one
+            for own in (False, True)
+            for one in kept
+            for partition in one.positions
+            if (task_of(partition) == one.task) is own
+        }
     )
     starts, ends = source.locate("earliest"), source.locate("latest")
     return [
@@ -93,13 +108,32 @@ def places(pipeline: Pipeline) -> list[Place]:
     ]
 
 
+def by_task(pipeline: Pipeline) -> list[Progress]:
+    """Return the stored progress of each task of a pipeline, changing nothing.
+
+    Raises:
+        Unavailable: The source or the sink cannot be reached.
+        PositionLost: Partitions of a task are not of one epoch.
+    """
+    task_of = grouping_of(pipeline).grouping.task_of
+    found: dict[str, dict[TopicPartition, Progress]] = {}
+    for place in places(pipeline):
+        if place.progress is not None:
+            parts = found.setdefault(task_of(place.partition), {})
+            parts[place.partition] = place.progress
+    return [
+        gathered(Progress(task, 0, {}), parts) for task, parts in sorted(found.items())
+    ]
+
+
 def planned(pipeline: Pipeline, to: str) -> list[Move]:
     """Return what a reset would do.
 
     Args:
         pipeline: The pipeline.
-        to: ``earliest``, ``latest``, an ISO time, or offsets as ``0=100,1=250``;
-            partitions that are not named stay where they are.
+        to: ``earliest``, ``latest``, an ISO time, or offsets as ``0=100,1=250``, of
+            several topics as ``flights/0=100``; partitions that are not named stay
+            where they are.
 
     Raises:
         UsageError: ``to`` is none of these, or names a partition that is not there.
@@ -107,18 +141,40 @@ def planned(pipeline: Pipeline, to: str) -> list[Move]:
     now = places(pipeline)
     wanted: Mapping[TopicPartition, Position]
     if "=" in to:
-        source = pipeline.input.source
-        known = {place.partition.partition: place for place in now}
-        wanted = _named(to, known, source.parsed)
-        _require_there(wanted, now, source.spelled)
+        wanted = _named(to, [place.partition for place in now], pipeline)
+        _require_there(wanted, now, pipeline)
         _require_all_named(wanted, now)
     else:
-        wanted = pipeline.input.source.positions(pipeline.name).locate(to)
+        wanted = pipeline.source.positions(pipeline.name).locate(to)
+    # All partitions of a task move in one step, if only to where they are.
+    task_of = grouping_of(pipeline).grouping.task_of
+    tasks = {task_of(partition) for partition in wanted}
     return [
-        Move(place, wanted[place.partition], pipeline.input.source.spelled)
+        Move(
+            place,
+            wanted.get(place.partition, place.here),
+            pipeline.source_of(place.partition.topic).spelled,
+        )
         for place in now
-        if place.partition in wanted
+        if task_of(place.partition) in tasks
     ]
+
+
+def located(pipeline: Pipeline, to: str) -> Mapping[TopicPartition, Position]:
+    """Return the positions that a text names, changing nothing.
+
+    Args:
+        pipeline: The pipeline.
+        to: As in :func:`planned`.
+
+    Raises:
+        UsageError: ``to`` is none of these, or names a partition that is not there.
+        Unavailable: The source cannot be reached.
+    """
+    source = pipeline.source.positions(pipeline.name)
+    if "=" not in to:
+        return source.locate(to)
+    return _named(to, list(source.locate("latest")), pipeline)
 
 
 def _require_all_named(
@@ -134,10 +190,11 @@ def _require_all_named(
 def _require_there(
     wanted: Mapping[TopicPartition, Position],
     now: Sequence[Place],
-    spelled: Callable[[Position], str],
+    pipeline: Pipeline,
 ) -> None:
     """Refuse offsets that cannot be read: a run from there would stop at once."""
     for one in now:
+        spelled = pipeline.source_of(one.partition.topic).spelled
         to = wanted.get(one.partition, one.start)
         if not one.start <= to <= one.end:  # type: ignore[operator]  # positions of one source are of one type
             message = f"{one.partition} has no position {spelled(to)}"
@@ -149,32 +206,62 @@ def reset(pipeline: Pipeline, moves: Sequence[Move]) -> None:
     """Carry out a planned reset.
 
     The new position is one more epoch without rows, written as a worker would write
-    it. So a reset that races with a running worker is refused, not half done.
+    it. So a reset that races with a running worker is refused, not half done. What
+    windows, folds and joins hold belongs to the old position, and is dropped.
 
     Raises:
         Fenced: A worker is running, or the position has moved since the plan.
     """
-    source = pipeline.input.source.positions(pipeline.name)
+    source = pipeline.source.positions(pipeline.name)
     incarnations = source.incarnations()
-    before = [_before(move, incarnations) for move in moves]
+    task_of = grouping_of(pipeline).grouping.task_of
+    by_task: dict[str, list[Move]] = {}
+    for move in moves:
+        by_task.setdefault(task_of(move.place.partition), []).append(move)
+    before = [_before(task, of, incarnations) for task, of in by_task.items()]
     after = [
         replace(
             one,
             epoch=one.epoch + 1,
-            positions={move.place.partition: move.to},
-            incarnations=incarnations,
+            positions={move.place.partition: move.to for move in by_task[one.task]},
+            incarnations=_of(incarnations, by_task[one.task]),
+            state_id=None,
+            watermarks={},
         )
-        for one, move in zip(before, moves, strict=True)
+        for one in before
     ]
-    kept_by_sink = moves and moves[0].place.keeper == "sink"
+    _replace(pipeline, before, after)
+    History.of(pipeline).begin(incarnations)
+
+
+def begin_at(pipeline: Pipeline, progress: Sequence[Progress]) -> None:
+    """Give a pipeline that has not run yet the progress that it begins with.
+
+    Raises:
+        Fenced: A worker of it is running.
+    """
+    moves = {place.partition: Move(place, place.here) for place in places(pipeline)}
+    before = [
+        _before(one.task, [moves[key] for key in one.positions], one.incarnations)
+        for one in progress
+    ]
+    _replace(pipeline, before, progress)
+    topics = {topic for one in progress for topic in one.incarnations}
+    History.of(pipeline).begin(topics)
+
+
+def _replace(
+    pipeline: Pipeline, before: Sequence[Progress], after: Sequence[Progress]
+) -> None:
+    """Store a progress instead of the one before it, as a worker would."""
     try:
-        source.store(after)
+        pipeline.source.positions(pipeline.name).store(after)
     except Fenced as error:
         message = f"a worker of pipeline {pipeline.name!r} is running"
         raise Fenced(message, hint="stop its workers first") from error
-    if kept_by_sink:
-        _store_in_sink(pipeline, before, after)
-    History.of(pipeline).begin()
+    stored = pipeline.sink.stored(pipeline.name)
+    if stored is not None and after:
+        _store_in_sink(pipeline, before, after, {one.task for one in stored})
 
 
 def forget(pipeline: Pipeline) -> None:
@@ -188,44 +275,74 @@ def forget(pipeline: Pipeline) -> None:
         Fenced: A worker of the pipeline is running.
         Unavailable: The source cannot be reached.
     """
-    pipeline.input.source.positions(pipeline.name).forget()
+    pipeline.source.positions(pipeline.name).forget()
     History.of(pipeline).forget()
 
 
-def _before(move: Move, incarnations: Mapping[str, str]) -> Progress:
-    place = move.place
-    return place.progress or Progress(
-        str(place.partition), 0, {place.partition: place.start}, incarnations
+def _before(
+    task: str, moves: Sequence[Move], incarnations: Mapping[str, str]
+) -> Progress:
+    """Return what is stored of a task, or what it would have begun with."""
+    kept = [move.place.progress for move in moves if move.place.progress is not None]
+    first = kept[0] if kept else Progress(task, 0, {}, _of(incarnations, moves))
+    return replace(
+        first,
+        task=task,
+        positions={move.place.partition: move.place.here for move in moves},
     )
+
+
+def _of(incarnations: Mapping[str, str], moves: Sequence[Move]) -> Mapping[str, str]:
+    """Return the incarnations of the topics of some moves."""
+    topics = {move.place.partition.topic for move in moves}
+    return {topic: one for topic, one in incarnations.items() if topic in topics}
 
 
 def _store_in_sink(
-    pipeline: Pipeline, before: Sequence[Progress], after: Sequence[Progress]
+    pipeline: Pipeline,
+    before: Sequence[Progress],
+    after: Sequence[Progress],
+    known: Collection[str],
 ) -> None:
-    schema = prepare(
-        pipeline.transforms, pipeline.input.schema, pipeline.folder
-    ).output_schema
-    writer = pipeline.sink.open(
-        SinkContext(pipeline.name, schema, worker=f"{pipeline.name}-reset")
+    schema = prepared_of(pipeline).output_schema
+    context = SinkContext(
+        pipeline.name,
+        schema,
+        worker=f"{pipeline.name}-reset",
+        whole=pipeline.rows_are_whole,
     )
+    writer = pipeline.sink.open(context)
     try:
-        writer.claim(before)
-        writer.write(SinkBatch(schema.to_frame(), before, after))
+        claimed = writer.claim(before) or before
+        # A task that the sink has not heard of is where the claim has put it.
+        begun = [
+            one if one.task in known else new
+            for one, new in zip(before, claimed, strict=True)
+        ]
+        writer.write(SinkBatch(schema.to_frame(), begun, after))
     finally:
         writer.close()
 
 
 def _named(
-    text: str, known: Mapping[int, Place], parsed: Callable[[str], Position]
+    text: str, known: Sequence[TopicPartition], pipeline: Pipeline
 ) -> dict[TopicPartition, Position]:
+    """Return the positions of ``0=100,1=250`` or ``flights/0=100``."""
+    several = len({partition.topic for partition in known}) > 1
+    by_name = {str(one): one for one in known}
+    if not several:
+        by_name.update({str(one.partition): one for one in known})
     wanted: dict[TopicPartition, Position] = {}
     for part in text.split(","):
-        number, _, position = (side.strip() for side in part.partition("="))
-        if not (number.isdigit() and position):
+        name, _, position = (side.strip() for side in part.partition("="))
+        if not (name.rpartition("/")[2].isdigit() and position):
             message = f"{part!r} is not of the form PARTITION=OFFSET"
             raise UsageError(message, hint="such as --to 0=100,1=250")
-        if int(number) not in known:
-            message = f"the source has no partition {int(number)}"
-            raise UsageError(message, hint=f"it has {', '.join(map(str, known))}")
-        wanted[known[int(number)].partition] = parsed(position)
+        topic, slash, number = name.rpartition("/")
+        partition = by_name.get(f"{topic}{slash}{int(number)}")
+        if partition is None:
+            listed = by_name if several else [one.partition for one in known]
+            message = f"the source has no partition {name}"
+            raise UsageError(message, hint=f"it has {', '.join(map(str, listed))}")
+        wanted[partition] = pipeline.source_of(partition.topic).parsed(position)
     return wanted

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from streamlab.engines.local import position
 from streamlab.engines.local.summary import RunSummary
 from streamlab.engines.local.worker import Worker
 from streamlab.errors import PipelineError, Unavailable, UnknownName
@@ -27,6 +28,7 @@ from streamlab.settings import Settings, made_state_folder
 STOP_S = 25.0  # a little more than a worker takes to drain
 LAST_LOG_BYTES = 4_000
 ORPHAN_CHECK_S = 0.5
+ENDED_CHECK_S = 0.05
 
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter from the two others. The default of 5 ms
@@ -45,6 +47,8 @@ def run(
     pipeline: Pipeline,
     *,
     until_caught_up: bool = False,
+    finish: bool = False,
+    until: str = "",
     port: int = 0,
     name: str = "",
 ) -> RunSummary:
@@ -56,6 +60,10 @@ def run(
         pipeline: What to run.
         until_caught_up: Return once everything in the source was written; on a
             source that ends, such as ``sample.replay()``, it does so anyway.
+        finish: The same, and then close every window: nothing is to come any more, and
+            a later run is refused.
+        until: Where to stop reading, exactly: ``latest`` (where the source ends now),
+            an ISO time, or offsets as ``0=100,1=250``. The next run goes on there.
         port: Port of ``/status``, ``/metrics`` and ``/health``; a free one if 0.
         name: Name of the worker among those of the pipeline.
 
@@ -63,6 +71,7 @@ def run(
         StreamlabError: What ended the run.
     """
     plan.plan(pipeline)
+    limits = position.located(pipeline, until) if until else None
     worker = Worker(pipeline, name=name)
     with (
         _tuned_interpreter(),
@@ -70,7 +79,7 @@ def run(
         workers.announced(pipeline.name, worker.name, server.port),
         _stopped_by_signals(worker),
     ):
-        return worker.run(until_caught_up=until_caught_up)
+        return worker.run(until_caught_up=until_caught_up, finish=finish, until=limits)
 
 
 @dataclass
@@ -198,11 +207,16 @@ def _written(pipeline: Pipeline) -> Path:
     return folder / FILE_NAME
 
 
-def stop(pipeline: str) -> list[int]:
+def stop(pipeline: str, *, wait_s: float = 0.0) -> list[int]:
     """Ask every worker of a pipeline on this machine to finish; return their pids.
+
+    Args:
+        pipeline: Its name.
+        wait_s: How long to wait for their end.
 
     Raises:
         UnknownName: None runs.
+        Unavailable: One has not ended in this time.
     """
     running = workers.workers()
     named = [worker for worker in running if worker.pipeline == pipeline]
@@ -211,7 +225,13 @@ def stop(pipeline: str) -> list[int]:
         raise UnknownName("running worker of pipeline", pipeline, names)
     for worker in named:
         os.kill(worker.pid, signal.SIGTERM)
-    return [worker.pid for worker in named]
+    pids = [worker.pid for worker in named]
+    deadline = time.monotonic() + wait_s
+    while wait_s and {one.pid for one in workers.workers(pipeline)} & set(pids):
+        if time.monotonic() > deadline:
+            raise Unavailable(f"a worker of {pipeline!r} has not ended yet")
+        time.sleep(ENDED_CHECK_S)
+    return pids
 
 
 @contextlib.contextmanager

@@ -8,15 +8,19 @@ with their reason, and the call is repeated for the others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import polars as pl
 
-from streamlab.errors import TransformError, first_line
-from streamlab.formats import Format, Rejection
+from streamlab.contracts import Schema
+from streamlab.engines.local.epoch import Epoch
+from streamlab.engines.local.removals import with_removals
+from streamlab.errors import RowsRefused, TransformError, first_line
+from streamlab.formats import Format, Rejection, wire
 from streamlab.pipelines import Pipeline
-from streamlab.positions import TopicPartition, leading
+from streamlab.positions import Progress, TopicPartition, leading
 from streamlab.sinks import DeadLetter
 from streamlab.sources import METADATA_DTYPES, Origins, RawBatch
 from streamlab.transforms.application import Prepared
@@ -26,29 +30,22 @@ SYSTEMATIC_FAILURES = 100
 
 
 @dataclass(frozen=True)
-class Processed:
-    """An epoch that is ready to be written.
+class Decoded:
+    """The events of one input in an epoch, as the transforms see them.
 
     Attributes:
+        name: The input.
         raw: What was read.
-        events: What decoded, as the transform sees it.
+        events: What decoded.
         rows: Event row → row in ``raw``; None where all of it decoded.
-        output: What the transform made of the events.
-        dead_letters: What could not be processed, and why.
+        dead_letters: What did not decode.
     """
 
+    name: str
     raw: RawBatch
     events: pl.DataFrame
     rows: Sequence[int] | None
-    output: pl.DataFrame
-    dead_letters: tuple[DeadLetter, ...]
-
-    def dead_by_partition(self) -> Mapping[TopicPartition, int]:
-        """Return how many events became dead letters, of each partition."""
-        return Counter(
-            TopicPartition(letter.topic, letter.partition)
-            for letter in self.dead_letters
-        )
+    dead_letters: tuple[DeadLetter, ...] = ()
 
     def raw_rows(self, event_rows: Sequence[int]) -> list[int]:
         """Return the rows in ``raw`` of some rows of ``events``."""
@@ -56,10 +53,126 @@ class Processed:
             return list(event_rows)
         return [self.rows[row] for row in event_rows]
 
+    def letters(
+        self, stage: str, code: str, reasons: Mapping[int, str]
+    ) -> tuple[DeadLetter, ...]:
+        """Return some events as dead letters.
+
+        Args:
+            stage: Where they failed.
+            code: The kind of failure.
+            reasons: Row of ``events`` → reason, by rising row.
+        """
+        raw_rows = self.raw_rows(list(reasons))
+        rejected = [
+            Rejection(row, code, reason)
+            for row, reason in zip(raw_rows, reasons.values(), strict=True)
+        ]
+        return dead_letters(self.raw, stage, rejected)
+
+    def without(self, gone: Collection[int]) -> Decoded:
+        """Return it without some events."""
+        kept = sorted(set(range(self.events.height)) - set(gone))
+        return replace(self, events=self.events[kept], rows=self.raw_rows(kept))
+
+
+@dataclass(frozen=True)
+class Processed:
+    """An epoch that is ready to be written.
+
+    Attributes:
+        decoded: What was read, by its inputs.
+        output: What the transforms made of it.
+        dead_letters: Events that could not be processed, and why.
+        late: Events that came when all that they could change was closed.
+        rows: Rows between events and output that could not be processed: of groups
+            that a function failed on, or that the sink refused.
+    """
+
+    decoded: tuple[Decoded, ...]
+    output: pl.DataFrame
+    dead_letters: tuple[DeadLetter, ...] = ()
+    late: tuple[DeadLetter, ...] = ()
+    rows: tuple[DeadLetter, ...] = ()
+
+    @property
+    def letters(self) -> tuple[DeadLetter, ...]:
+        """Return all that is to be kept as dead letters."""
+        return (*self.dead_letters, *self.late, *self.rows)
+
+
+def by_partition(letters: Sequence[DeadLetter]) -> Mapping[TopicPartition, int]:
+    """Return how many events became dead letters, of each partition."""
+    return Counter(TopicPartition(letter.topic, letter.partition) for letter in letters)
+
+
+def decode(
+    codec: Format,
+    schema: Schema,
+    metadata: Sequence[str],
+    name: str,
+    raw: RawBatch,
+    key: Sequence[str] = (),
+) -> Decoded:
+    """Decode the events of one input.
+
+    Values that do not decode are dead letters of the stage ``decode``.
+
+    Args:
+        codec: The format of the input.
+        schema: What its events are.
+        metadata: Metadata columns that the transforms want.
+        name: The input.
+        raw: What was read of it.
+        key: Of a table to look up, the columns of its key: messages without a value
+            are rows, too.
+    """
+    values = wire.whole(codec.name, raw.values, raw.origins.headed)
+    decoded = codec.decode(values, schema)
+    if key:
+        decoded = with_removals(decoded, raw, key)
+    rows = decoded.kept(len(raw))
+    events = decoded.frame
+    if metadata:
+        events = events.with_columns(metadata_columns(raw.origins, metadata, rows))
+    letters = dead_letters(raw, "decode", decoded.rejected)
+    return Decoded(name, raw, events, rows, letters)
+
+
+class Processing(Protocol):
+    """What the stages do with an epoch: bytes to rows, and rows refused."""
+
+    def decode(self, raws: Mapping[str, RawBatch]) -> tuple[Decoded, ...]:
+        """Decode an epoch, in the computing thread."""
+
+    def transform(
+        self, epoch: Epoch, decoded: tuple[Decoded, ...]
+    ) -> tuple[Epoch, Processed]:
+        """Transform it, in the computing thread; return it with its state, too.
+
+        Raises:
+            TransformError: A function is at fault whatever the rows.
+        """
+
+    def without_refused(
+        self, processed: Processed, refused: RowsRefused, after: Sequence[Progress]
+    ) -> Processed:
+        """Return an epoch without rows that the sink refuses, in the writing thread.
+
+        Raises:
+            RowsRefused: Nothing can be left out.
+        """
+
+    def confirm(self, after: Sequence[Progress]) -> None:
+        """Hear, in the computing thread, that a sink has committed an epoch."""
+
+    def close(self) -> None:
+        """Drop what is open, in the computing thread."""
+
 
 @dataclass(frozen=True)
 class Processor:
-    """Decodes and transforms epochs of one pipeline.
+    """Decodes and transforms epochs of a pipeline that keeps no state.
 
     Attributes:
         pipeline: The pipeline.
@@ -71,27 +184,17 @@ class Processor:
     format: Format
     prepared: Prepared
 
-    def decode(self, raw: RawBatch) -> Processed:
-        """Decode an epoch; the output is still empty.
-
-        Values that do not decode are dead letters of the stage ``decode``.
-        """
-        decoded = self.format.decode(raw.values, self.pipeline.input.schema)
-        rows = decoded.kept(len(raw))
-        events = decoded.frame
-        if self.prepared.metadata:
-            events = events.with_columns(
-                metadata_columns(raw.origins, self.prepared.metadata, rows)
-            )
-        return Processed(
-            raw=raw,
-            events=events,
-            rows=rows,
-            output=self.prepared.output_schema.to_frame(),
-            dead_letters=dead_letters(raw, "decode", decoded.rejected),
+    def decode(self, raws: Mapping[str, RawBatch]) -> tuple[Decoded, ...]:
+        """Decode an epoch."""
+        schema, metadata = self.pipeline.input.schema, self.prepared.metadata
+        return tuple(
+            decode(self.format, schema, metadata, name, raw)
+            for name, raw in raws.items()
         )
 
-    def transform(self, decoded: Processed) -> Processed:
+    def transform(
+        self, epoch: Epoch, decoded: tuple[Decoded, ...]
+    ) -> tuple[Epoch, Processed]:
         """Transform a decoded epoch.
 
         Events that make the function fail are dead letters of the stage
@@ -100,11 +203,17 @@ class Processor:
         Raises:
             TransformError: Most of the epoch fails, so the function is at fault.
         """
+        (only,) = decoded
+        letters = only.dead_letters
         try:
-            return replace(decoded, output=self.prepared.apply(decoded.events))
+            output = self.prepared.apply(only.events)
+            return epoch, Processed(decoded, output, letters)
         except TransformError as error:
-            reasons = self._failing(decoded.events, error)
-        return self.without(decoded, reasons, stage="transform", code="transform-error")
+            reasons = failing(self.prepared.apply, only.events, error)
+        processed = Processed(decoded, self.prepared.output_schema.to_frame(), letters)
+        return epoch, self.without(
+            processed, reasons, stage="transform", code="transform-error"
+        )
 
     def without(
         self, processed: Processed, reasons: Mapping[int, str], *, stage: str, code: str
@@ -113,29 +222,40 @@ class Processor:
 
         Args:
             processed: The epoch.
-            reasons: Row in ``processed.events`` → reason.
+            reasons: Row of its events → reason.
             stage: The stage that failed.
             code: The kind of failure.
         """
-        gone = sorted(reasons)
-        raw_rows = processed.raw_rows(gone)
-        letters = dead_letters(
-            processed.raw,
-            stage,
-            [
-                Rejection(raw_row, code, reasons[row])
-                for raw_row, row in zip(raw_rows, gone, strict=True)
-            ],
-        )
-        kept = sorted(set(range(processed.events.height)) - set(gone))
-        events = processed.events[kept]
+        (only,) = processed.decoded
+        reasons = dict(sorted(reasons.items()))
+        letters = only.letters(stage, code, reasons)
+        kept = only.without(reasons)
         return Processed(
-            raw=processed.raw,
-            events=events,
-            rows=processed.raw_rows(kept),
-            output=self.prepared.apply(events),
+            decoded=(kept,),
+            output=self.prepared.apply(kept.events),
             dead_letters=(*processed.dead_letters, *letters),
         )
+
+    def without_refused(
+        self, processed: Processed, refused: RowsRefused, after: Sequence[Progress]
+    ) -> Processed:
+        """Return an epoch without the events behind rows that the sink refuses.
+
+        Raises:
+            RowsRefused: No event makes these rows again.
+        """
+        del after
+        reasons = self.producing(processed, refused.reasons)
+        if not reasons:
+            # A row that no event makes again cannot be set aside: do not lose it.
+            raise refused
+        return self.without(processed, reasons, stage="sink", code="refused-by-sink")
+
+    def confirm(self, after: Sequence[Progress]) -> None:
+        """Do nothing: there is no state."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
     def producing(
         self, processed: Processed, refused: Mapping[int, str]
@@ -151,8 +271,9 @@ class Processor:
             refused: Row of ``processed.output`` → reason.
 
         Returns:
-            Row in ``processed.events`` → reason.
+            Row of its events → reason.
         """
+        (only,) = processed.decoded
         hashes = processed.output.hash_rows()
         reasons = {hashes[row]: reason for row, reason in refused.items()}
         wanted = Counter(hashes[row] for row in refused)
@@ -161,40 +282,51 @@ class Processor:
             return wanted.keys() & set(self.prepared.apply(events).hash_rows())
 
         culprits: dict[int, str] = {}
-        rows = list(_halved(processed.events, lambda part: bool(found(part))))
+        rows = list(_halved(only.events, lambda part: bool(found(part))))
         for row in reversed(rows):
-            for content in found(processed.events[row : row + 1]):
+            for content in found(only.events[row : row + 1]):
                 if wanted[content]:
                     wanted[content] -= 1
                     culprits[row] = reasons[content]
         return culprits
 
-    def _failing(self, events: pl.DataFrame, error: TransformError) -> dict[int, str]:
-        """Return the events that make the transform fail when they are alone.
 
-        Raises:
-            TransformError: They are most of the epoch, or none.
-        """
-        reasons: dict[str, str] = {}
+def failing(
+    apply: Callable[[pl.DataFrame], object], events: pl.DataFrame, error: TransformError
+) -> dict[int, str]:
+    """Return the events that make a transform fail when they are alone.
 
-        def fails(part: pl.DataFrame) -> bool:
-            try:
-                self.prepared.apply(part)
-            except TransformError as cause:
-                reasons["last"] = first_line(cause)
-                return True
-            return False
+    Args:
+        apply: The transform.
+        events: The events that it failed on.
+        error: What it said.
 
-        if fails(events.clear()):
+    Returns:
+        Row → reason.
+
+    Raises:
+        TransformError: They are most of the events, or none.
+    """
+    reasons: dict[str, str] = {}
+
+    def fails(part: pl.DataFrame) -> bool:
+        try:
+            apply(part)
+        except TransformError as cause:
+            reasons["last"] = first_line(cause)
+            return True
+        return False
+
+    if fails(events.clear()):
+        raise error
+    culprits: dict[int, str] = {}
+    for row in _halved(events, fails):
+        culprits[row] = reasons["last"]
+        if len(culprits) > max(SYSTEMATIC_FAILURES, events.height // 2):
             raise error
-        culprits: dict[int, str] = {}
-        for row in _halved(events, fails):
-            culprits[row] = reasons["last"]
-            if len(culprits) > max(SYSTEMATIC_FAILURES, events.height // 2):
-                raise error
-        if not culprits:
-            raise error
-        return culprits
+    if not culprits:
+        raise error
+    return culprits
 
 
 def _halved(

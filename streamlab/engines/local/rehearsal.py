@@ -75,7 +75,8 @@ def replay(
         replace(
             pipeline.on(sample.replay(speed=speed)),
             sink=MemorySink(target=target, with_dead_letters=True),
-        )
+        ),
+        keeps_state=False,
     )
     summary = worker.run()
     letters = sorted(

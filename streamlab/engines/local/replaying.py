@@ -80,11 +80,11 @@ class Kept:
         Raises:
             UsageError: There are none, or they are not of the sample's topic.
         """
-        stream = self.pipeline.input
+        if not letters and (into is None or len(self.pipeline.inputs) > 1):
+            raise UsageError("there are no such dead letters to keep")
+        topic = letters[0].topic if letters else ""
+        stream = self.pipeline.input_of(topic)
         if into is None:
-            if not letters:
-                raise UsageError("there are no such dead letters to keep")
-            topic = letters[0].topic
             into = Sample.empty(
                 topic,
                 stream.schema,
@@ -110,11 +110,12 @@ class Kept:
         """
         from streamlab.connectors.kafka.dead_letter_topic import send_again
 
-        profile = getattr(self.pipeline.input.source, "profile", "")
         by_topic: dict[str, list[DeadLetter]] = {}
         for letter in letters:
             by_topic.setdefault(topic or letter.topic, []).append(letter)
         for target, group in by_topic.items():
+            source = self.pipeline.source_of(group[0].topic)
+            profile = getattr(source, "profile", "")
             send_again(group, target, profile)
             self._remember(group)
         return len(letters)

@@ -7,46 +7,24 @@ generation number: a stage looks at it before it touches anything outside.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from typing import TypeVar
 
 from streamlab import failpoints
 from streamlab.engines.local.delivery import Delivered, Delivery
-from streamlab.engines.local.processing import Processed, Processor
+from streamlab.engines.local.epoch import Epoch
+from streamlab.engines.local.processing import Processed, Processing
 from streamlab.engines.local.retrying import Retrying
 from streamlab.errors import Fenced
-from streamlab.positions import Progress
-from streamlab.sources import RawBatch, Reader
 
 MOST_EPOCHS_TO_WRITE = 2  # one being written, one waiting
 CALL_LOOK_S = 0.1  # how often who waits for a call looks at something else
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """An epoch on its way: what was read, and the progress that it makes.
-
-    Attributes:
-        reader: Where it was read.
-        generation: Of the stages when it was sent; it is dropped in a later one.
-        raw: The events.
-        before: Progress of its tasks before it.
-        after: Progress of its tasks with it.
-        read_s: Seconds from its first event to its last poll.
-    """
-
-    reader: Reader
-    generation: int
-    raw: RawBatch
-    before: tuple[Progress, ...]
-    after: tuple[Progress, ...]
-    read_s: float
 
 
 class Stages:
@@ -61,7 +39,7 @@ class Stages:
 
     def __init__(
         self,
-        processor: Processor,
+        processing: Processing,
         delivery: Delivery,
         committed: Callable[[Epoch, Delivered, dict[str, float]], None],
         retrying: Retrying,
@@ -69,7 +47,7 @@ class Stages:
         """Start the threads.
 
         Args:
-            processor: Decodes and transforms.
+            processing: Decodes and transforms.
             delivery: Writes.
             committed: Told of each committed epoch with the seconds of its stages,
                 in the writing thread.
@@ -79,9 +57,10 @@ class Stages:
         self.generation = 0
         self.failure: BaseException | None = None
         self.fenced: Fenced | None = None
-        self._processor = processor
+        self._processing = processing
         self._committed = committed
         self._retrying = retrying
+        self._closing = False
         self._in_computing = 0
         self._in_writing = 0
         self._in_acknowledging = 0
@@ -128,10 +107,13 @@ class Stages:
             function: What to call.
             meanwhile: Called now and then while that lasts.
         """
-        future: Future[T] = self._writing.submit(function)
-        while wait([future], CALL_LOOK_S).not_done:
-            meanwhile()
-        return future.result()
+        return _waited(self._writing.submit(function), meanwhile)
+
+    def compute(
+        self, function: Callable[[], T], meanwhile: Callable[[], None] = lambda: None
+    ) -> T:
+        """Return what a function returns in the computing thread; see :meth:`call`."""
+        return _waited(self._computing.submit(function), meanwhile)
 
     def drop(self) -> None:
         """Drop the epochs under way, but for a write that has already begun."""
@@ -139,7 +121,9 @@ class Stages:
 
     def close(self) -> None:
         """End both threads, when the delivery has closed its sink."""
-        self._computing.shutdown(cancel_futures=True)
+        self._closing = True
+        self._computing.submit(self._processing.close)
+        self._computing.shutdown()
         self._writing.submit(self.delivery.close)
         self._writing.shutdown()
 
@@ -154,12 +138,12 @@ class Stages:
 
     def _compute(self, epoch: Epoch) -> None:
         try:
-            if epoch.generation != self.generation:
+            if epoch.generation != self.generation or self._closing:
                 return
             began = time.monotonic()
-            decoded = self._retrying(lambda: self._processor.decode(epoch.raw))
+            decoded = self._retrying(lambda: self._processing.decode(epoch.raws))
             between = time.monotonic()
-            processed = self._processor.transform(decoded)
+            epoch, processed = self._processing.transform(epoch, decoded)
             failpoints.passing("after-transform")
             seconds = {
                 "read": epoch.read_s,
@@ -193,6 +177,8 @@ class Stages:
             seconds["write"] = delivered.write_s
             seconds["acknowledge"] = delivered.acknowledge_s
             self._committed(epoch, delivered, seconds)
+            with contextlib.suppress(RuntimeError):  # the computing thread has ended
+                self._computing.submit(self._confirm, epoch)
         except Fenced as error:
             self.drop()
             self.fenced = error
@@ -201,8 +187,20 @@ class Stages:
         finally:
             self._move(**leaving)
 
+    def _confirm(self, epoch: Epoch) -> None:
+        try:
+            self._processing.confirm(epoch.after)
+        except BaseException as error:  # noqa: BLE001 -- the reading thread raises it
+            self._fail(error)
+
     def _fail(self, error: BaseException) -> None:
         # Where the source keeps the position, an epoch written behind the one that
         # failed would move it past events that nobody has written.
         self.drop()
         self.failure = error
+
+
+def _waited(future: Future[T], meanwhile: Callable[[], None]) -> T:
+    while wait([future], CALL_LOOK_S).not_done:
+        meanwhile()
+    return future.result()

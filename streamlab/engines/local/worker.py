@@ -15,30 +15,28 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from streamlab import failpoints
+from streamlab.engines.local.building import parts_of
 from streamlab.engines.local.collecting import Collector
 from streamlab.engines.local.dead_letters import open_writer
 from streamlab.engines.local.delivery import Delivered, Delivery
+from streamlab.engines.local.epoch import Clock, Epoch, counts_of, spans_of
+from streamlab.engines.local.goal import Goal
 from streamlab.engines.local.history import History
-from streamlab.engines.local.processing import Processor
-from streamlab.engines.local.resuming import resumed
+from streamlab.engines.local.partitions import Partitions
+from streamlab.engines.local.report import Report
 from streamlab.engines.local.retrying import Retrying, Stopped
-from streamlab.engines.local.stages import Epoch, Stages
+from streamlab.engines.local.stages import Stages
 from streamlab.engines.local.summary import RunSummary
 from streamlab.errors import Fenced, Unavailable
-from streamlab.formats import named
-from streamlab.observe.latency import latencies_ms
 from streamlab.observe.status import WorkerStatus
-from streamlab.observe.tally import EpochCounts, Tally
 from streamlab.pipelines import Pipeline
-from streamlab.positions import Position, Progress, TopicPartition, distances
-from streamlab.sinks import Guarantee, SinkContext
-from streamlab.sources import Assignment, RawBatch, Reader
-from streamlab.transforms.application import prepare
+from streamlab.positions import Position, TopicPartition
+from streamlab.sinks import SinkContext
+from streamlab.sources import RawBatch, Reader
 
 IDLE_POLL_S = 0.1  # how soon a stop is noticed when nothing comes
 BUSY_POLL_S = 0.002  # how soon a free stage is noticed when something waits for it
@@ -56,154 +54,117 @@ T = TypeVar("T")
 class Worker:
     """Runs one pipeline: the reading thread, and what the reader tells it."""
 
-    def __init__(self, pipeline: Pipeline, *, name: str = "") -> None:
+    def __init__(
+        self, pipeline: Pipeline, *, name: str = "", keeps_state: bool = True
+    ) -> None:
         """Prepare the pipeline's transforms; nothing is connected yet.
 
         Args:
             pipeline: What to run.
             name: Name among the workers of the pipeline; made from the process id
                 without one.
+            keeps_state: Whether the state of windows, folds and joins is kept for
+                another run; else it is in memory.
 
         Raises:
             UsageError: The transforms do not fit the schema.
         """
         self.pipeline = pipeline
         self.name = name or f"{pipeline.name}-{os.getpid()}"
-        self.tally = Tally()
-        prepared = prepare(pipeline.transforms, pipeline.input.schema, pipeline.folder)
-        codec = named(pipeline.input.format, pipeline.input.context)
-        processor = Processor(pipeline, codec, prepared)
-        context = SinkContext(
-            pipeline=pipeline.name,
-            schema=prepared.output_schema,
-            worker=self.name,
-            dead_letter_topic=pipeline.dead_letters.topic,
-        )
         self._stopping = threading.Event()
         self._gave_up = threading.Event()
         retrying = Retrying(self._gave_up, self._pause, self._resume)
+        parts = parts_of(pipeline, retrying, keeps_state=keeps_state)
+        self._parts, self._tasks, self._pulse = parts, parts.tasks, parts.pulse
+        self._report = Report(pipeline, self.name, parts.standing)
+        self.tally = self._report.tally
+        context = SinkContext(
+            pipeline=pipeline.name,
+            schema=parts.output_schema,
+            worker=self.name,
+            dead_letter_topic=pipeline.dead_letters.topic,
+            whole=pipeline.rows_are_whole,
+        )
         self._stages = Stages(
-            processor,
+            parts.processing,
             Delivery(
                 pipeline.sink,
                 context,
-                processor,
+                parts.processing,
                 lambda: open_writer(pipeline),
                 retrying,
             ),
             self._epoch_committed,
             retrying,
         )
-        self._bounded = pipeline.input.source.bounded
-        self._history = None if self._bounded else History.of(pipeline)
-        self._collector = Collector(pipeline.pace)
+        self._bounded = parts.source.bounded
+        self._partitions = Partitions(
+            pipeline,
+            parts,
+            self._stages,
+            self._report,
+            reading=self,
+            history=None if self._bounded else History.of(pipeline),
+        )
+        self._collector = Collector(pipeline.pace, input_of=parts.input_of)
         self._reader: Reader | None = None
+        self._goal = Goal()
         self._doubt: Fenced | None = None
         self._fences = 0
         self._generation = self._stages.generation
-        self._state, self._reason = "starting", ""
-        self._sent: dict[TopicPartition, Progress] = {}
-        self._committed: dict[TopicPartition, Position] = {}
 
     def stop(self) -> None:
         """Ask the worker to finish what it has read, commit and return."""
         self._stopping.set()
 
-    def run(self, *, until_caught_up: bool = False) -> RunSummary:
+    def run(
+        self,
+        *,
+        until_caught_up: bool = False,
+        finish: bool = False,
+        until: Mapping[TopicPartition, Position] | None = None,
+    ) -> RunSummary:
         """Run until stopped, or until the end of a source that has one.
 
         Args:
             until_caught_up: Return once everything that is in the source was written.
+            finish: The same, and then close every window: the pipeline has ended.
+            until: Partition → position to read up to, exactly; those that are not
+                named are not read.
 
         Raises:
             StreamlabError: What ended the run; the position is behind the last epoch
                 that was written whole.
         """
+        self._goal = Goal(
+            caught_up=(until_caught_up or finish or self._bounded) and not until,
+            limits=until or {},
+            closes=finish or self._bounded,
+        )
+        self._partitions.goal = self._goal
         began = time.monotonic()
         try:
             self._open()
             while not self._stopping.is_set():
                 self._step()
-                if (until_caught_up or self._bounded) and self._caught_up():
+                if self._goal.ends and self._caught_up() and self._has_closed():
                     break
             self._drain()
         except Stopped:
             logger.warning("stopped while the other side was down")
         except BaseException as error:
-            self._state, self._reason = "failed", str(error)
+            self._report.state, self._report.reason = "failed", str(error)
             raise
         finally:
-            positions = {str(key): value for key, value in self._committed.items()}
+            committed = self._report.committed
+            positions = {str(key): value for key, value in committed.items()}
             self._close()
-        self._state = "stopped"
+        self._report.state = "stopped"
         return RunSummary(self.tally.counts(), positions, time.monotonic() - began)
 
     def status(self) -> WorkerStatus:
         """Return what the worker is doing now. May be called from any thread."""
-        reader = self._reader
-        ends = reader.ends() if reader is not None else {}
-        committed = dict(self._committed)
-        return WorkerStatus(
-            pipeline=self.pipeline.name,
-            worker=self.name,
-            pid=os.getpid(),
-            state=self._state,
-            reason=self._reason,
-            at_ms=time.time_ns() // 1_000_000,
-            counts=self.tally.counts(),
-            partitions=self.tally.by_partition(),
-            lag=distances(committed, ends),
-            positions={str(key): value for key, value in committed.items()},
-            stage_ms=self.tally.stage_ms(),
-            latency_ms=self.tally.latency_ms(),
-            latency_counts=self.tally.latency_counts(),
-            source=reader.facts() if reader is not None else {},
-        )
-
-    # What the reader tells us, in the reading thread, from inside ``poll``.
-
-    @property
-    def repeats(self) -> bool:
-        """Whether the sink may have rows behind the position; see ``Listener``."""
-        return self.pipeline.sink.guarantee is not Guarantee.ATOMIC
-
-    def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
-        """Decide where to read on; see ``Listener.assigned``."""
-        stages = self._stages
-        progress = resumed(
-            given,
-            lambda initial: self._call(lambda: stages.delivery.claim(initial)),
-            self._history,
-            self.pipeline.name,
-        )
-        positions = {key: one.positions[key] for key, one in progress.items()}
-        self._sent.update(progress)
-        self._committed.update(positions)
-        spelled = self.pipeline.input.source.spelled
-        listed = ", ".join(
-            f"{key} from {spelled(value)}" for key, value in positions.items()
-        )
-        logger.info("reading %s", listed or "nothing: other workers have it all")
-        return positions
-
-    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Finish and commit what was read; see ``Listener.revoked``."""
-        try:
-            self._finish(DRAIN_S)
-        except Unavailable as error:
-            self._drop(f"partitions were taken: {error.message}")
-        self._forget(partitions)
-
-    def lost(self, partitions: Sequence[TopicPartition]) -> None:
-        """Drop what was read; see ``Listener.lost``."""
-        self._drop("partitions were lost to another worker")
-        self._forget(partitions)
-
-    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
-        self.tally.rebalances += 1
-        for partition in partitions:
-            self._sent.pop(partition, None)
-            self._committed.pop(partition, None)
+        return self._report.status(self._reader)
 
     # The reading thread.
 
@@ -211,23 +172,43 @@ class Worker:
         self._call(self._stages.delivery.open)
         retrying = Retrying(self._stopping, self._pause, self._resume)
         self._reader = retrying(
-            lambda: self.pipeline.input.source.open(self.pipeline.name, self)
+            lambda: self._parts.source.open(self.pipeline.name, self._partitions)
         )
-        self._state = "running"
+        self._report.state = "running"
 
     def _step(self) -> None:
         """Poll once, and send an epoch on its way if it is time."""
         self._raise_failure()
         if self._doubt or self._stages.fenced:
             self._join_anew()
+        if self._tasks.missing and self._reader is not None:
+            self._partitions.wait_for_the_rest(
+                self._reader,
+                lambda: self._collector.add(self._poll(1, IDLE_POLL_S)),
+            )
+            return
         if self._collector.room == 0:
             self._wait_for_room()
         if self._collector.room:
             self._collector.add(self._poll(self._collector.room, self._patience()))
         if self._may_send():
             self._send()
+        elif self._time_alone():
+            self._send(self._tasks.sent)
         elif self._stages.idle and self._stages.delivery.settling_is_due:
             self._settle()
+
+    def _time_alone(self) -> bool:
+        """Return whether an epoch is due though nothing was read."""
+        reader, pulse = self._reader, self._pulse
+        if self._parts.stateful is None or reader is None:
+            return False
+        dry = self._collector.empty and self._report.state == "running"
+        pulse.watch(self._tasks.positions(), reader.ends(), healthy=dry)
+        may = dry and self._stages.free and not (self._doubt or self._stages.fenced)
+        return (
+            may and not self._partitions.ended and (bool(pulse.idle()) or pulse.shows)
+        )
 
     def _poll(self, rows: int, timeout_s: float) -> RawBatch | None:
         reader = self._reader
@@ -241,21 +222,20 @@ class Worker:
             return None
         if batch is not None:
             failpoints.passing("after-poll")
-        if self._state == "paused" and self._stages.idle:
+        if self._report.state == "paused" and self._stages.idle:
             self._resume()
-        return batch
+        # Behind the end of a pipeline nothing is read: its windows are closed.
+        return None if self._partitions.ended else self._goal.cut(batch)
 
     def _patience(self) -> float:
         """Return how long a poll may wait for the first event, in seconds.
 
-        While something waits for a stage, that stage is waited for instead: what
-        arrives in the meantime comes in one batch.
+        Where the source only trickles, a stage that is busy is waited for first: what
+        arrives in the meantime comes in one batch, by one poll.
         """
-        if self._collector.empty:
-            return IDLE_POLL_S
         if not self._collector.more_to_come:
             self._stages.wait_until_free(MOST_WAIT_S)
-        return 0
+        return IDLE_POLL_S if self._collector.empty else 0
 
     def _may_send(self) -> bool:
         if self._doubt or self._stages.fenced or self._stages.failure:
@@ -270,26 +250,37 @@ class Worker:
         # under way is written, and later events may still join it.
         return self._stages.free
 
-    def _send(self) -> None:
+    def _send(self, others: Iterable[str] = (), *, ended: bool = False) -> None:
+        """Send what was collected on its way as an epoch.
+
+        Args:
+            others: Tasks that take part whether something was read of them or not.
+            ended: Whether nothing comes behind it.
+        """
         reader = self._reader
         if reader is None:
             return
         read_s = self._collector.age_s
-        raw = self._collector.take()
-        before = tuple(self._sent[span.partition] for span in raw.spans)
-        after = tuple(
-            replace(
-                progress,
-                epoch=progress.epoch + 1,
-                positions={**progress.positions, span.partition: span.end},
-            )
-            for span, progress in zip(raw.spans, before, strict=True)
-        )
-        for span, progress in zip(raw.spans, after, strict=True):
-            self._sent[span.partition] = progress
+        raws = self._collector.take()
+        clock = self._clock(raws, ended=ended) if self._parts.stateful else Clock()
+        others = {*others, *map(self._tasks.name_of, clock.idle)}
+        before, after = self._tasks.advance(spans_of(raws), sorted(others))
         # Not the generation of the stages: that may be a later one by now, because an
         # epoch was dropped that this one builds upon.
-        self._stages.send(Epoch(reader, self._generation, raw, before, after, read_s))
+        self._stages.send(
+            Epoch(reader, self._generation, raws, before, after, read_s, clock)
+        )
+
+    def _clock(self, raws: Mapping[str, RawBatch], *, ended: bool) -> Clock:
+        """Return what an epoch takes from the clock."""
+        pulse = self._pulse
+        if raws:
+            pulse.sent(counts_of(raws))
+        else:
+            pulse.shown()
+        idle = pulse.idle()
+        pulse.set_aside(idle)
+        return Clock(time.time_ns() // 1_000, idle, ended)
 
     def _wait_for_room(self) -> None:
         """Wait until a stage is free; hold the source if that takes long."""
@@ -312,8 +303,9 @@ class Worker:
 
     def _drain(self) -> None:
         """Finish on a stop. What cannot be finished is read again by the next run."""
-        patience_s = PAUSED_DRAIN_S if self._state == "paused" else DRAIN_S
-        self._state = "draining"
+        paused = self._report.state == "paused"
+        patience_s = PAUSED_DRAIN_S if paused else DRAIN_S
+        self._report.state = "draining"
         try:
             self._finish(patience_s)
         except Unavailable as error:
@@ -349,13 +341,25 @@ class Worker:
         Raises:
             Stopped: The worker stops, and the other side is still down.
         """
-        return self._stages.call(function, self._give_up_on_a_stop)
+        return self._stages.call(function, self.give_up_on_a_stop)
 
-    def _give_up_on_a_stop(self) -> None:
-        if self._stopping.is_set() and self._state == "paused":
+    def give_up_on_a_stop(self) -> None:
+        """End a wait for the other side, if the worker is to stop."""
+        if self._stopping.is_set() and self._report.state == "paused":
             self._gave_up.set()
 
-    def _drop(self, why: str) -> None:
+    # What is done when partitions go; see ``partitions.Reading``.
+
+    def finish_reading(self) -> None:
+        """Send on what was collected and wait until all of it is committed."""
+        self._finish(DRAIN_S)
+
+    @property
+    def has_read(self) -> bool:
+        """Whether something was collected."""
+        return not self._collector.empty
+
+    def drop_reading(self, why: str) -> None:
         """Forget what was read and not written; it is read anew after rejoining."""
         self._stages.drop()
         self._collector.clear()
@@ -373,8 +377,7 @@ class Worker:
         if self._reader is not None:
             self._reader.close()
         self._reader = None
-        self._sent.clear()
-        self._committed.clear()
+        self._partitions.clear()
         self._call(self._stages.delivery.forget)
         # Every write of the generations before has ended now.
         self._doubt = self._stages.fenced = None
@@ -382,15 +385,28 @@ class Worker:
         self._open()
 
     def _caught_up(self) -> bool:
-        if self._reader is None or not self._sent or self._doubt or self._stages.fenced:
+        if self._reader is None or not self._tasks.sent or self._tasks.missing:
+            return False
+        if self._doubt or self._stages.fenced:
             return False
         if not (self._collector.empty and self._stages.idle):
             return False
-        ends = self._reader.ends()
-        return all(
-            partition in ends and progress.positions[partition] >= ends[partition]  # type: ignore[operator]  # positions of one source are of one type
-            for partition, progress in self._sent.items()
+        return bool(self._partitions.ended) or self._goal.reached(
+            self._tasks.positions(), self._reader.ends()
         )
+
+    def _has_closed(self) -> bool:
+        """Return whether every window is closed, or none has to be.
+
+        Only called while nothing is under way, so what was sent before is committed.
+        """
+        if self._parts.stateful is None or not self._goal.closes:
+            return True
+        left = set(self._tasks.sent) - self._partitions.ended
+        if left:
+            self._partitions.ended |= left
+            self._send(left, ended=True)
+        return not left
 
     def _raise_failure(self) -> None:
         if self._stages.failure is not None:
@@ -412,31 +428,11 @@ class Worker:
         self, epoch: Epoch, delivered: Delivered, seconds: Mapping[str, float]
     ) -> None:
         self._fences = 0
-        for progress in epoch.after:
-            for partition, position in progress.positions.items():
-                if partition in self._committed:
-                    self._committed[partition] = position
-        processed = delivered.processed
-        broker_ms, event_ms = latencies_ms(
-            processed.raw, processed.events, self.pipeline.input.event_time
-        )
-        self.tally.add(
-            EpochCounts(
-                read=processed.raw.origins.counts(),
-                dead_lettered=processed.dead_by_partition(),
-                rows_out=delivered.rows,
-                stage_s=seconds,
-                broker_latency_ms=broker_ms,
-                event_latency_ms=event_ms,
-            )
-        )
+        self._tasks.note(epoch.after)
+        self._report.committed_epoch(epoch, delivered, seconds)
 
     def _pause(self, error: Unavailable) -> None:
-        if self._state != "paused":
-            logger.warning("paused: %s", error.message)
-        self.tally.retries += 1
-        self._state, self._reason = "paused", str(error)
+        self._report.pause(error)
 
     def _resume(self) -> None:
-        logger.info("resumed")
-        self._state, self._reason = "running", ""
+        self._report.resume()

@@ -36,7 +36,8 @@ from streamlab.formats.registered import (
     RegisteredFormat,
     with_references,
 )
-from streamlab.registry.client import Registered
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Registered
 
 
 class AvroFormat(RegisteredFormat):
@@ -53,8 +54,9 @@ class AvroFormat(RegisteredFormat):
         Raises:
             Incompatible: The one cannot be read as the other.
         """
-        kind = self._type(written)
-        reader = schemas.record_of(self._type(latest)) if latest else None
+        kind = type_of(self.registry, written)
+        newest = type_of(self.registry, latest) if latest else None
+        reader = schemas.record_of(newest) if newest else None
         defaults = _defaults(reader, schema) if reader else {}
         if kind.kind != "union":
             record = schemas.record_of(kind)
@@ -92,7 +94,7 @@ class AvroFormat(RegisteredFormat):
             made = Registered(0, self.kind, schemas.written(schema, name))
             used = writing.schema(self.registry, made, name)
         try:
-            kind = self._type(used)
+            kind = type_of(self.registry, used)
         except Incompatible as error:
             raise SchemaError(
                 f"schema {used.id} cannot be written with: {error}"
@@ -106,7 +108,7 @@ class AvroFormat(RegisteredFormat):
             SchemaError: Some of it has no polars type.
         """
         try:
-            kind = self._type(written)
+            kind = type_of(self.registry, written)
         except Incompatible as error:
             raise SchemaError(f"schema {written.id} cannot be read: {error}") from error
         if kind.kind == "union":
@@ -115,17 +117,19 @@ class AvroFormat(RegisteredFormat):
             kind = kind.inner[index] if index < len(kind.inner) else kind.inner[0]
         return schemas.declared(schemas.record_of(kind), written.id)
 
-    def _type(self, registered: Registered) -> AvroType:
-        """Parse a schema with what it refers to.
 
-        Raises:
-            Incompatible: It is none, or one that cannot be read.
-        """
-        needed = with_references(self.registry, registered)
-        try:
-            return parsed(registered.text, [one.text for one in needed.values()])
-        except NotAvro as error:
-            raise Incompatible(str(error)) from error
+def type_of(registry: Registry, registered: Registered) -> AvroType:
+    """Parse a schema with what it refers to.
+
+    Raises:
+        Incompatible: It is none, or one that cannot be read.
+        Unavailable: The registry does not answer.
+    """
+    needed = with_references(registry, registered)
+    try:
+        return parsed(registered.text, [one.text for one in needed.values()])
+    except NotAvro as error:
+        raise Incompatible(str(error)) from error
 
 
 def _defaults(reader: AvroType, schema: Schema) -> Mapping[str, pl.Expr]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from streamlab.formats.avro.types import AvroType, NotAvro
+from streamlab.formats.avro.types import AvroField, AvroType, NotAvro
 
 KEY, VALUE = "key", "value"
 """What the entries of a map are made of, in a frame."""
@@ -51,6 +51,13 @@ def has_unions(kind: AvroType) -> bool:
         return True
     inside = (*kind.inner, *(field.type for field in kind.fields))
     return any(has_unions(each) for each in inside)
+
+
+def entry_of(kind: AvroType) -> AvroType:
+    """Return the record that the entries of a map are."""
+    named = {KEY: AvroType("string"), VALUE: kind.inner[0]}
+    fields = tuple(AvroField(name, one) for name, one in named.items())
+    return AvroType("record", fields=fields)
 
 
 def raw_dtype(kind: AvroType) -> pl.DataType:

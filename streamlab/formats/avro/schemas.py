@@ -91,23 +91,28 @@ def declared(record: AvroType, number: int) -> Schema:
         SchemaError: A field's type has no polars type.
     """
     fields = tuple(
-        Field(field.name, _dtype(field.type, field.name)) for field in record.fields
+        Field(field.name, dtype_of(field.type, field.name)) for field in record.fields
     )
     if not fields:
         raise SchemaError(f"schema {number} has no fields", hint="declare a schema")
     return Schema(fields, record.name.rpartition(".")[2] or "events")
 
 
-def _dtype(kind: AvroType, path: str) -> pl.DataType:
+def dtype_of(kind: AvroType, path: str) -> pl.DataType:
+    """Return the column type of an Avro type.
+
+    Raises:
+        SchemaError: There is none.
+    """
     kind = kind.present
     if kind.kind == "array":
-        return pl.List(_dtype(kind.inner[0], f"{path}[]"))
+        return pl.List(dtype_of(kind.inner[0], f"{path}[]"))
     if kind.kind == "map":
-        value = _dtype(kind.inner[0], f"{path}[].{VALUE}")
+        value = dtype_of(kind.inner[0], f"{path}[].{VALUE}")
         return pl.List(pl.Struct({KEY: pl.String(), VALUE: value}))
     if kind.kind == "record" and kind.fields:
         return pl.Struct(
-            {f.name: _dtype(f.type, f"{path}.{f.name}") for f in kind.fields}
+            {f.name: dtype_of(f.type, f"{path}.{f.name}") for f in kind.fields}
         )
     if kind.kind == "enum":
         return pl.Enum(list(kind.symbols))
@@ -134,7 +139,7 @@ def _record(
         "name": name,
         "fields": [
             {
-                "name": _checked(part, path),
+                "name": checked_name(part, path),
                 "type": [
                     "null",
                     _type(dtype, f"{path}.{part}" if path else part, flat),
@@ -179,7 +184,16 @@ def _enum(dtype: pl.DataType, name: str) -> Any:
     return "string"
 
 
-def _checked(name: str, path: str) -> str:
+def checked_name(name: str, path: str) -> str:
+    """Return a field's name.
+
+    Args:
+        name: The name.
+        path: Of the column that it is a field of, if it is.
+
+    Raises:
+        SchemaError: Avro does not allow it.
+    """
     if not _NAME.fullmatch(name):
         where = f"{path}.{name}" if path else name
         raise SchemaError(

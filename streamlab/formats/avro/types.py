@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 PRIMITIVES = frozenset(
@@ -31,6 +31,7 @@ LOGICAL: Mapping[str, frozenset[str]] = {
 those with a mistake, are read as the type below, as the specification wants it."""
 
 MOST_DIGITS = 38
+_SAID = frozenset(("logicalType", "precision", "scale"))
 NO_DEFAULT: Any = object()
 
 
@@ -64,6 +65,8 @@ class AvroType:
         size: Bytes of a fixed.
         precision: Digits of a decimal.
         scale: Digits of a decimal behind the point.
+        said: What the schema says beside that: Kafka Connect's converter has the
+            names of its own types in it, and the logical type as it is written.
     """
 
     kind: str
@@ -76,6 +79,7 @@ class AvroType:
     size: int = 0
     precision: int = 0
     scale: int = 0
+    said: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         """Return the type as its author would say it."""
@@ -99,6 +103,16 @@ class AvroType:
             return self
         branches = [one for one in self.inner if one.kind != "null"]
         return branches[0] if len(branches) == 1 else self
+
+    @property
+    def plain(self) -> AvroType:
+        """Return the type without logical types, at any depth: what its bytes are."""
+        return replace(
+            self,
+            logical="",
+            inner=tuple(one.plain for one in self.inner),
+            fields=tuple(replace(one, type=one.type.plain) for one in self.fields),
+        )
 
     @property
     def takes_no_bytes(self) -> bool:
@@ -162,8 +176,8 @@ class _Parser:
             items = self.type(node["items" if kind == "array" else "values"], space)
             if items.takes_no_bytes:
                 raise NotAvro(f"a list of {items}, whose items have no bytes")
-            return AvroType(kind, inner=(items,))
-        return _annotated(AvroType(kind), node)
+            return AvroType(kind, inner=(items,), said=_said(node))
+        return _annotated(AvroType(kind, said=_said(node)), node)
 
     def _named(self, name: str, space: str) -> AvroType:
         for full in (f"{space}.{name}" if space and "." not in name else name, name):
@@ -177,7 +191,9 @@ class _Parser:
         name, space = _full_name(node, space)
         if kind == "fixed":
             size = int(node["size"])
-            made = _annotated(AvroType("fixed", name, size=size), node)
+            made = _annotated(
+                AvroType("fixed", name, size=size, said=_said(node)), node
+            )
         elif kind == "enum":
             symbols = tuple(map(str, node["symbols"]))
             made = AvroType(
@@ -187,7 +203,7 @@ class _Parser:
             self._open.add(name)
             fields = tuple(self._field(each, space) for each in node["fields"])
             self._open.discard(name)
-            made = AvroType("record", name, fields=fields)
+            made = AvroType("record", name, fields=fields, said=_said(node))
         self._known[name] = made
         return made
 
@@ -209,19 +225,22 @@ def _full_name(node: Mapping[str, Any], space: str) -> tuple[str, str]:
     return (f"{space}.{name}" if space else name), space
 
 
+def _said(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {
+        name: value
+        for name, value in node.items()
+        if name in _SAID or name.startswith("connect.")
+    }
+
+
 def _annotated(made: AvroType, node: Mapping[str, Any]) -> AvroType:
     """Return a type with its logical type, if that is one that can be read as such."""
     logical = node.get("logicalType")
     if not isinstance(logical, str) or made.kind not in LOGICAL.get(logical, ()):
         return made
     if logical != "decimal":
-        return AvroType(made.kind, made.name, logical, size=made.size)
+        return replace(made, logical=logical)
     precision, scale = node.get("precision", 0), node.get("scale", 0)
     if not (0 < precision <= MOST_DIGITS and 0 <= scale <= precision):
         return made
-    return AvroType(
-        *(made.kind, made.name, logical),
-        size=made.size,
-        precision=precision,
-        scale=scale,
-    )
+    return replace(made, logical=logical, precision=precision, scale=scale)

@@ -1,26 +1,25 @@
 """Frames to Avro values of one registered schema.
 
-Columns are first converted to what the bytes of their fields are, all rows at once;
-a value that its field cannot hold unchanged refuses its row. fastavro then writes row
-by row.
+Columns are first converted to what the bytes of their fields are; a value that its
+field cannot hold unchanged refuses its row. The bytes are then made by
+:mod:`streamlab.formats.avro.columnar`.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import fastavro
 import polars as pl
 
 from streamlab.contracts.schema import instantiated
 from streamlab.errors import RowsRefused, SchemaError, near_names
 from streamlab.formats import wire
+from streamlab.formats.avro.columnar import bodies
 from streamlab.formats.avro.logical import PER_SECOND, UNITS, rescaled
-from streamlab.formats.avro.physical import KEY, VALUE, Physical, branches, place
+from streamlab.formats.avro.physical import KEY, VALUE, branches, entry_of, place
 from streamlab.formats.avro.schemas import record_of
 from streamlab.formats.avro.types import NO_DEFAULT, AvroField, AvroType
 
@@ -86,7 +85,7 @@ class Rows:
                 made = _absent(field, number)
             self._columns[place(index)] = (field.name, made)
         self._present = frozenset(schema.names())
-        self._physical = fastavro.parse_schema(_Physical().schema(record))
+        self._record = record
 
     def __call__(self, frame: pl.DataFrame) -> list[bytes]:
         """Return the value of each row.
@@ -101,13 +100,7 @@ class Rows:
                 for at, (name, made) in self._columns.items()
             }
         ).select(list(self._columns))
-        written = []
-        for row in physical.iter_rows(named=True):
-            body = io.BytesIO()
-            body.write(self._header)
-            fastavro.schemaless_writer(body, self._physical, row)
-            written.append(body.getvalue())
-        return written
+        return bodies(physical, self._record, self._header)
 
     def _raw(self, name: str) -> pl.Expr:
         return pl.col(name) if name in self._present else pl.lit(None)
@@ -126,16 +119,6 @@ class Rows:
             reasons |= dict.fromkeys(flags[name].arg_true().to_list(), reason)
         if reasons:
             raise RowsRefused(dict(sorted(reasons.items())))
-
-
-class _Physical(Physical):
-    """Physical schemas for writing: booleans stay what they are."""
-
-    def schema(self, kind: AvroType) -> Any:
-        """Return the physical schema of a type, as JSON has it."""
-        if kind.kind == "boolean":
-            return "boolean"
-        return super().schema(kind)
 
 
 def _absent(field: AvroField, number: int) -> Written:
@@ -205,14 +188,7 @@ def _list(
         and isinstance(inner, pl.Struct)
         and [part.name for part in inner.fields] == [KEY, VALUE]
     ):
-        entry = AvroType(
-            "record",
-            fields=(
-                AvroField(KEY, AvroType("string")),
-                AvroField(VALUE, kind.inner[0]),
-            ),
-        )
-        value, inside = _struct(entry, inner, f"{path}[]", (KEY, VALUE))
+        value, inside = _struct(entry_of(kind), inner, f"{path}[]")
         item = Written(value, nullable=False, inside=inside)
     else:
         return None, None
@@ -226,9 +202,7 @@ def _list(
     )
 
 
-def _struct(
-    kind: AvroType, dtype: pl.Struct, path: str, places: tuple[str, ...] = ()
-) -> tuple[Of, Of]:
+def _struct(kind: AvroType, dtype: pl.Struct, path: str) -> tuple[Of, Of]:
     dtypes = {part.name: instantiated(part.dtype) for part in dtype.fields}
     used = {field.name for field in kind.fields}
     for name in dtypes:
@@ -241,7 +215,7 @@ def _struct(
         if field.name not in dtypes:
             raise SchemaError(f"there is no {path}.{field.name}, a field of the schema")
         made = _written(field.type, dtypes[field.name], f"{path}.{field.name}")
-        parts.append((places[index] if places else place(index), field.name, made))
+        parts.append((place(index), field.name, made))
 
     def value(raw: pl.Expr) -> pl.Expr:
         made = [one.value(raw.struct.field(name)).alias(at) for at, name, one in parts]

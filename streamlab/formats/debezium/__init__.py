@@ -69,7 +69,7 @@ class DebeziumFormat:
                 unavailable whose type has no placeholder.
             SchemaError: The rows are no change rows, or a type has no JSON form.
         """
-        return encoding.encode(frame, self._envelope())
+        return encoding.encode(frame, self.envelope())
 
     def encode_keys(
         self, frame: pl.DataFrame, key: Sequence[str]
@@ -81,7 +81,7 @@ class DebeziumFormat:
         Raises:
             SchemaError: A key column is not there.
         """
-        return encoding.encode_keys(frame, key, self._envelope())
+        return encoding.encode_keys(frame, key, self.envelope())
 
     def encode_with_tombstones(
         self, frame: pl.DataFrame, key: Sequence[str]
@@ -92,7 +92,7 @@ class DebeziumFormat:
             RowsRefused: As for :meth:`encode`.
             SchemaError: As for :meth:`encode`, or a key column is not there.
         """
-        return encoding.encode_with_tombstones(frame, key, self._envelope())
+        return encoding.encode_with_tombstones(frame, key, self.envelope())
 
     def decode(self, values: Sequence[bytes | None], schema: Schema) -> Decoded:
         """Read envelopes into change rows, with the columns that the schema has.
@@ -123,7 +123,8 @@ class DebeziumFormat:
         """
         return inferring.infer(values)
 
-    def _envelope(self) -> encoding.Envelope:
+    def envelope(self) -> encoding.Envelope:
+        """Return what all envelopes of a call have in common."""
         return encoding.Envelope(
             self.server,
             self.database,
@@ -142,7 +143,15 @@ def in_context(context: Context) -> DebeziumFormat:
         UsageError: An option has a value that it cannot have.
     """
     context.check(DebeziumFormat.name)
-    options = context.options
+    return with_options(context.options)
+
+
+def with_options(options: Mapping[str, str]) -> DebeziumFormat:
+    """Return the format with options by Debezium's names; others are not read.
+
+    Raises:
+        UsageError: An option has a value that it cannot have.
+    """
     return DebeziumFormat(
         server=options.get(DEBEZIUM_SERVER, "streamlab"),
         database=options.get(DEBEZIUM_DATABASE, ""),

@@ -6,61 +6,59 @@ Source: https://kafka.apache.org/40/javadoc/org/apache/kafka/connect/data/Decima
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64decode, b64encode
 from decimal import Context, Decimal
 
 import polars as pl
 
 _BYTES = 8  # of an Int64
 _EXACT = Context(prec=200_000)  # digits; PostgreSQL's numeric has at most 147,455
+_MOST_BYTES = 65_536  # that many digits take
+_MOST_SCALE = 20_000  # PostgreSQL's numeric has at most 16,383
 
 
-def to_base64(numbers: pl.Series) -> pl.Series:
-    """Return the base64 of the unscaled values of a Decimal series."""
+def to_bytes(numbers: pl.Series) -> pl.Series:
+    """Return the bytes of the unscaled values of a Decimal series."""
     # One by one: polars has no way from a number to its bytes.
     unscaled = numbers.to_physical().to_list()
-    return pl.Series(numbers.name, list(map(_written, unscaled)), dtype=pl.String)
+    return pl.Series(numbers.name, list(map(_written, unscaled)), dtype=pl.Binary)
 
 
-def _written(number: int | None) -> str | None:
+def _written(number: int | None) -> bytes | None:
     if number is None:
         return None
     # The fewest bytes that keep the sign, as BigInteger.toByteArray gives them.
     size = (number.bit_length() if number >= 0 else (~number).bit_length()) // 8 + 1
-    return b64encode(number.to_bytes(size, "big", signed=True)).decode("ascii")
+    return number.to_bytes(size, "big", signed=True)
 
 
-def to_decimals(text: pl.Series, scale: int, dtype: pl.Decimal) -> pl.Series:
-    """Return the numbers whose unscaled values are in base64.
+def to_decimals(raw: pl.Series, scale: int, dtype: pl.Decimal) -> pl.Series:
+    """Return the numbers whose unscaled values are in a Binary series.
 
     Args:
-        text: Base64 of unscaled values.
+        raw: The unscaled values.
         scale: Digits behind the point that they were written with.
         dtype: The type to return.
 
     Returns:
-        Null where the text is not base64, or the number does not fit the type.
+        Null where there are no bytes, or the number does not fit the type.
     """
     if scale == dtype.scale:
-        unscaled = _small(text)
+        unscaled = _small(raw)
         if unscaled is not None:
             return _shifted(unscaled, scale).cast(dtype, strict=False)
-    numbers = [_number(value, scale) for value in text.to_list()]
+    numbers = [_number(value, scale) for value in raw.to_list()]
     limit = Decimal(10) ** (dtype.precision - dtype.scale)
     unit = Decimal(1).scaleb(-dtype.scale)
     fitting = [
         number if number is not None and _fits(number, limit, unit) else None
         for number in numbers
     ]
-    return pl.Series(text.name, fitting, dtype=dtype)
+    return pl.Series(raw.name, fitting, dtype=dtype)
 
 
-def _small(text: pl.Series) -> pl.Series | None:
+def _small(raw: pl.Series) -> pl.Series | None:
     """Return unscaled values of at most 8 bytes as Int64; None if there are others."""
-    raw = text.str.decode("base64", strict=False)
-    size = raw.bin.size()
-    if raw.null_count() != text.null_count() or not size.is_between(1, _BYTES).all():
+    if not raw.bin.size().is_between(1, _BYTES).all():
         return None
     # Widened as hexadecimal digits: polars joins texts, but no bytes.
     digits = raw.bin.encode("hex").alias("digits")
@@ -68,7 +66,7 @@ def _small(text: pl.Series) -> pl.Series | None:
     wide = pl.when(negative).then(pl.col("digits").str.pad_start(2 * _BYTES, "f"))
     widened = wide.otherwise(pl.col("digits").str.pad_start(2 * _BYTES, "0"))
     number = widened.str.decode("hex").bin.reinterpret(dtype=pl.Int64, endianness="big")
-    return digits.to_frame().select(number.alias(text.name)).to_series()
+    return digits.to_frame().select(number.alias(raw.name)).to_series()
 
 
 def _shifted(unscaled: pl.Series, scale: int) -> pl.Series:
@@ -84,22 +82,18 @@ def _shifted(unscaled: pl.Series, scale: int) -> pl.Series:
     return unscaled.to_frame().select(text.alias(name)).to_series()
 
 
-def to_texts(text: pl.Series, scales: pl.Series) -> pl.Series:
+def to_texts(raw: pl.Series, scales: pl.Series) -> pl.Series:
     """Return numbers of any size as text, each with a scale of its own."""
     numbers = (
         None if scale is None else _number(value, scale)
-        for value, scale in zip(text.to_list(), scales.to_list(), strict=True)
+        for value, scale in zip(raw.to_list(), scales.to_list(), strict=True)
     )
     written = [None if number is None else format(number, "f") for number in numbers]
-    return pl.Series(text.name, written, dtype=pl.String)
+    return pl.Series(raw.name, written, dtype=pl.String)
 
 
-def _number(text: str | None, scale: int) -> Decimal | None:
-    if text is None:
-        return None
-    try:
-        raw = b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+def _number(raw: bytes | None, scale: int) -> Decimal | None:
+    if not raw or len(raw) > _MOST_BYTES or abs(scale) > _MOST_SCALE:
         return None
     unscaled = int.from_bytes(raw, "big", signed=True)
     return Decimal(unscaled).scaleb(-scale, context=_EXACT)

@@ -14,6 +14,7 @@ from streamlab.formats import changes
 from streamlab.formats.debezium import decimals
 from streamlab.formats.debezium.schema_part import envelope_schema, head_of, key_schema
 from streamlab.formats.json import writing
+from streamlab.formats.json.writing import LOCAL_TIME
 
 CONNECTOR = "postgresql"
 VERSION_PREFIX = "streamlab-"
@@ -51,24 +52,35 @@ def encode(frame: pl.DataFrame, envelope: Envelope) -> list[bytes]:
         RowsRefused: Rows with what JSON or the placeholder cannot say.
         SchemaError: The rows are no change rows, or a type has no JSON form.
     """
+    nothing = pl.lit(None, dtype=pl.Null).alias("transaction")
+    payloads = writing.encode(parts(frame, envelope).with_columns(nothing))
+    if not envelope.with_schema:
+        return payloads
+    said = envelope_schema(
+        frame.schema, _table_name(frame, envelope), precise=envelope.precise
+    )
+    head = head_of(said)
+    return [head + payload + b"}" for payload in payloads]
+
+
+def parts(frame: pl.DataFrame, envelope: Envelope) -> pl.DataFrame:
+    """Return the parts of the envelopes of change rows, as columns.
+
+    Raises:
+        RowsRefused: Rows with what the placeholder cannot say.
+        SchemaError: The rows are no change rows.
+    """
     own = changes.own_columns(frame.schema, "Debezium's envelope")
     _refuse_unavailable(frame, own)
     op = pl.col(changes.OP)
     removed = op.is_in(["delete", "truncate"])
-    written = frame.select(
+    return frame.select(
         _old_row(frame.schema, own, envelope).alias("before"),
         pl.when(~removed).then(_new_row(own, frame.schema, envelope)).alias("after"),
         _source(frame.schema, envelope).alias("source"),
         op.cast(pl.String).replace_strict(_OP_LETTERS).alias("op"),
         pl.lit(envelope.now_ms, dtype=pl.Int64).alias("ts_ms"),
-        pl.lit(None, dtype=pl.Null).alias("transaction"),
     )
-    payloads = writing.encode(written)
-    if not envelope.with_schema:
-        return payloads
-    said = envelope_schema(own, _table_name(frame, envelope), precise=envelope.precise)
-    head = head_of(said)
-    return [head + payload + b"}" for payload in payloads]
 
 
 def encode_keys(
@@ -79,33 +91,57 @@ def encode_keys(
     Raises:
         SchemaError: A key column is not there.
     """
+    written: Sequence[bytes] = writing.encode(key_parts(frame, key, envelope))
+    if envelope.with_schema:
+        columns = pl.Schema({name: frame.schema[name] for name in key})
+        table = _table_name(frame, envelope)
+        head = head_of(key_schema(columns, table, precise=envelope.precise))
+        written = [head + one + b"}" for one in written]
+    return without_truncations(frame, written)
+
+
+def key_parts(
+    frame: pl.DataFrame, key: Sequence[str], envelope: Envelope
+) -> pl.DataFrame:
+    """Return the columns of the key as they are written.
+
+    Raises:
+        SchemaError: A key column is not there.
+    """
     for name in key:
         if name not in frame.schema:
             raise SchemaError(
                 f"the key column {name!r} is not among the rows' columns",
                 hint=f"they are {', '.join(frame.columns)}",
             )
-    wire = frame.select(
+    return frame.select(
         to_wire(pl.col(name), frame.schema[name], precise=envelope.precise).alias(name)
         for name in key
     )
-    written: Sequence[bytes] = writing.encode(wire)
-    if envelope.with_schema:
-        columns = pl.Schema({name: frame.schema[name] for name in key})
-        table = _table_name(frame, envelope)
-        head = head_of(key_schema(columns, table, precise=envelope.precise))
-        written = [head + one + b"}" for one in written]
+
+
+def without_truncations(
+    frame: pl.DataFrame, keys: Sequence[bytes]
+) -> list[bytes | None]:
+    """Return the keys of rows, None for a truncation."""
     emptied = (frame[changes.OP] == "truncate").to_list()
-    return [None if gone else one for one, gone in zip(written, emptied, strict=True)]
+    return [None if gone else one for one, gone in zip(keys, emptied, strict=True)]
 
 
 def encode_with_tombstones(
     frame: pl.DataFrame, key: Sequence[str], envelope: Envelope
 ) -> list[tuple[bytes | None, bytes | None]]:
     """Write (key, value) pairs; a deleted row is followed by (key, None)."""
+    keys, values = encode_keys(frame, key, envelope), encode(frame, envelope)
+    return with_tombstones(frame, keys, values)
+
+
+def with_tombstones(
+    frame: pl.DataFrame, keys: Sequence[bytes | None], values: Sequence[bytes]
+) -> list[tuple[bytes | None, bytes | None]]:
+    """Return (key, value) pairs; a deleted row is followed by (key, None)."""
     pairs: list[tuple[bytes | None, bytes | None]] = []
     deleted = (frame[changes.OP] == "delete").to_list()
-    keys, values = encode_keys(frame, key, envelope), encode(frame, envelope)
     for one_key, value, is_gone in zip(keys, values, deleted, strict=True):
         pairs.append((one_key, value))
         if is_gone:
@@ -114,7 +150,7 @@ def encode_with_tombstones(
 
 
 def to_wire(value: pl.Expr, dtype: pl.DataType, *, precise: bool) -> pl.Expr:
-    """Return what JSON gets for a value: a number for a date, base64 for a decimal."""
+    """Return what is written for a value: a number for a date, bytes for a decimal."""
     if isinstance(dtype, pl.List):
         inner = to_wire(pl.element(), instantiated(dtype.inner), precise=precise)
         return value.list.eval(inner)
@@ -128,10 +164,12 @@ def to_wire(value: pl.Expr, dtype: pl.DataType, *, precise: bool) -> pl.Expr:
             for part in dtype.fields
         ]
         return pl.when(value.is_not_null()).then(pl.struct(fields))
-    if isinstance(dtype, pl.Decimal) and precise:
-        return value.map_batches(decimals.to_base64, return_dtype=pl.String)
+    if isinstance(dtype, pl.Decimal):
+        if not precise:
+            return value.cast(pl.String)
+        return value.map_batches(decimals.to_bytes, return_dtype=pl.Binary)
     if isinstance(dtype, pl.Datetime) and dtype.time_zone:
-        return value  # text, as plain JSON has it
+        return value.dt.convert_time_zone("UTC").dt.strftime(f"{LOCAL_TIME}Z")
     convert = _NUMBERS.get(type(dtype))
     return value if convert is None else convert(value)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import orjson
 import polars as pl
 
+from streamlab.formats import changes
 from streamlab.formats.debezium.connect import ConnectSchema, schema_of
 
 _SNAPSHOT_VALUES = (
@@ -21,17 +22,18 @@ def head_of(schema: ConnectSchema) -> bytes:
     return b'{"schema":' + orjson.dumps(schema) + b',"payload":'
 
 
-def envelope_schema(own: pl.Schema, table: str, *, precise: bool) -> ConnectSchema:
+def envelope_schema(rows: pl.Schema, table: str, *, precise: bool) -> ConnectSchema:
     """Return the schema of envelopes of one table.
 
     Args:
-        own: The table's columns.
+        rows: The columns of change rows.
         table: ``server.schema.table``.
         precise: Whether decimals are bytes.
 
     Raises:
-        SchemaError: A type has no form in an envelope.
+        SchemaError: They are no change rows, or a type has no form in an envelope.
     """
+    own = changes.own_columns(rows, "Debezium's envelope")
     row: ConnectSchema = {
         "type": "struct",
         "fields": _fields(own, precise=precise),
@@ -43,7 +45,7 @@ def envelope_schema(own: pl.Schema, table: str, *, precise: bool) -> ConnectSche
         "fields": [
             {**row, "field": "before"},
             {**row, "field": "after"},
-            _SOURCE_SCHEMA,
+            _source_schema(rows),
             _field("op", "string"),
             _field("ts_ms", "int64", optional=True),
             _TRANSACTION_SCHEMA,
@@ -73,11 +75,15 @@ def _field(name: str, kind: str, *, optional: bool = False) -> ConnectSchema:
     return {"type": kind, "optional": optional, "field": name}
 
 
-_SOURCE_SCHEMA: ConnectSchema = {
-    "type": "struct",
-    "fields": [
+def _source_schema(rows: pl.Schema) -> ConnectSchema:
+    """Return the schema of what says where a change comes from.
+
+    Rows that have no such column have no such value.
+    """
+    has = {name: name in rows for name in changes.METADATA}
+    fields = [
         *(_field(name, "string") for name in ("version", "connector", "name")),
-        _field("ts_ms", "int64"),
+        _field("ts_ms", "int64", optional=not has[changes.COMMIT_TIME]),
         {
             **_field("snapshot", "string", optional=True),
             "name": "io.debezium.data.Enum",
@@ -89,14 +95,19 @@ _SOURCE_SCHEMA: ConnectSchema = {
         _field("sequence", "string", optional=True),
         _field("ts_us", "int64", optional=True),
         _field("ts_ns", "int64", optional=True),
-        _field("schema", "string"),
-        _field("table", "string"),
+        _field("schema", "string", optional=not has[changes.SCHEMA]),
+        _field("table", "string", optional=not has[changes.TABLE]),
         *(_field(name, "int64", optional=True) for name in ("txId", "lsn", "xmin")),
-    ],
-    "optional": False,
-    "name": "io.debezium.connector.postgresql.Source",
-    "field": "source",
-}
+    ]
+    return {
+        "type": "struct",
+        "fields": fields,
+        "optional": False,
+        "name": "io.debezium.connector.postgresql.Source",
+        "field": "source",
+    }
+
+
 _TRANSACTION_SCHEMA: ConnectSchema = {
     "type": "struct",
     "fields": [

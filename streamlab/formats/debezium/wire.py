@@ -160,7 +160,7 @@ def _timestamp(value: pl.Expr, unit: str, dtype: pl.Datetime) -> pl.Expr:
 def _number(dtype: pl.DataType, said: ConnectSchema | None, *, precise: bool) -> Wire:
     """Return how an exact number travels: as bytes with a scale, or as text."""
     if _is_variable(said):
-        struct = pl.Struct({"scale": pl.Int32, "value": pl.String})
+        struct = pl.Struct({"scale": pl.Int32, "value": pl.Binary})
         return Wire(struct, lambda value: _variable(value, dtype))
     if said is None:
         if not isinstance(dtype, pl.Decimal) or not precise:
@@ -171,13 +171,13 @@ def _number(dtype: pl.DataType, said: ConnectSchema | None, *, precise: bool) ->
     else:
         return Wire(dtype, lambda value: value)
 
-    def read(text: pl.Series) -> pl.Series:
+    def read(raw: pl.Series) -> pl.Series:
         if isinstance(dtype, pl.Decimal):
-            return decimals.to_decimals(text, scale, dtype)
-        scales = pl.repeat(scale, len(text), dtype=pl.Int32, eager=True)
-        return decimals.to_texts(text, scales)
+            return decimals.to_decimals(raw, scale, dtype)
+        scales = pl.repeat(scale, len(raw), dtype=pl.Int32, eager=True)
+        return decimals.to_texts(raw, scales)
 
-    return Wire(pl.String(), lambda value: value.map_batches(read, return_dtype=dtype))
+    return Wire(pl.Binary(), lambda value: value.map_batches(read, return_dtype=dtype))
 
 
 def _variable(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:

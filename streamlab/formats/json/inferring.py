@@ -13,6 +13,7 @@ from streamlab.errors import SchemaError, ValuesDisagree
 from streamlab.formats import framing
 from streamlab.formats.json.dtypes import parts
 from streamlab.formats.json.judging import NotJson, parse, without_mark
+from streamlab.formats.json.recognising import as_changes
 
 NOTHING: pl.DataType = pl.Null()
 """The type of a column of which no value has been seen yet."""
@@ -29,9 +30,10 @@ def infer(values: Sequence[bytes | None]) -> Schema:
 
     Integers are Int64, or Int128 where one does not fit; with fractions among them
     Float64. Texts stay String, also where they look like times. A column of which no
-    value was seen is String. Values that are no JSON object are left out, and so are
-    the odd ones, at most ``ODD_PART`` of all, that do not agree with the others on a
-    type: they would be dead letters.
+    value was seen is String. Metadata of change rows have their types: see
+    :mod:`streamlab.formats.json.recognising`. Values that are no JSON object are left
+    out, and so are the odd ones, at most ``ODD_PART`` of all, that do not agree with
+    the others on a type: they would be dead letters.
 
     Raises:
         SchemaError: There is no JSON object.
@@ -56,7 +58,8 @@ def infer(values: Sequence[bytes | None]) -> Schema:
             "no schema can be inferred: the JSON objects have no fields",
             hint="give a schema",
         )
-    return Schema(tuple(Field(name, _settled(dtype)) for name, dtype in seen.items()))
+    columns = as_changes(seen, _merged).items()
+    return Schema(tuple(Field(name, _settled(dtype)) for name, dtype in columns))
 
 
 def _no_objects(values: Sequence[bytes | None]) -> SchemaError:

@@ -7,6 +7,9 @@ RFC 3339 (zoned ones in UTC with a ``Z``), binaries in base64, decimals as text.
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
@@ -32,44 +35,79 @@ def encode(frame: pl.DataFrame) -> list[bytes]:
             and a null in its place would be another value.
         SchemaError: A column's type has no JSON form.
     """
-    _refuse_types(frame.schema)
-    _refuse_rows(frame)
-    changed = {
-        name: _written(pl.col(name), dtype).alias(name)
-        for name, dtype in frame.schema.items()
-        if _changes(dtype)
-    }
+    way = _way(tuple(frame.schema.items()))
+    _refuse_rows(frame, way)
     if frame.width and frame.height <= FEW_ROWS:
-        columns = [changed.get(name, pl.col(name)) for name in frame.columns]
-        texts = frame.select(pl.struct(columns).struct.json_encode()).to_series()
-        return texts.cast(pl.Binary).to_list()
-    written = frame.with_columns(changed.values())
+        return _encode_few(frame, way)
+    written = frame.with_columns(way.changed.values())
     lines = io.BytesIO()
     written.write_ndjson(lines)
     # Line ends inside of texts are escaped; the last one ends the last line.
     return lines.getvalue().split(b"\n")[:-1]
 
 
-def _refuse_types(schema: pl.Schema) -> None:
-    for name, dtype in schema.items():
-        for path, leaf in _leaves(name, dtype):
-            if type(leaf) not in WRITABLE:
-                raise SchemaError(
-                    f"column {path!r} is {leaf}, which has no JSON form",
-                    hint=f"convert it: pl.col({name!r}).cast(...)",
-                )
+def _encode_few(frame: pl.DataFrame, way: _Way) -> list[bytes]:
+    """Encode in the thread of the caller: of several expressions polars makes tasks."""
+    columns = [
+        frame.select(way.changed[column.name]).to_series()
+        if column.name in way.changed
+        else column
+        for column in frame
+    ]
+    texts = pl.DataFrame(columns).to_struct("").struct.json_encode()
+    return texts.cast(pl.Binary).to_list()
 
 
-def _refuse_rows(frame: pl.DataFrame) -> None:
-    reasons: dict[int, str] = {}
-    for name, dtype in frame.schema.items():
-        if any(leaf.is_float() for _, leaf in _leaves(name, dtype)):
-            rows = frame.select(_not_finite(pl.col(name), dtype)).to_series()
-            reason = (
-                f"column {name!r} is NaN or infinite, which JSON cannot hold; "
-                "make it null first, with fill_nan(None) or a condition"
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How frames of one schema are written.
+
+    Attributes:
+        changed: Columns that are written otherwise than polars would, by name.
+        unsure: Columns that may hold a float that is not finite: where they do.
+    """
+
+    changed: Mapping[str, pl.Expr]
+    unsure: Mapping[str, pl.Expr]
+
+
+@lru_cache(maxsize=256)
+def _way(columns: tuple[tuple[str, pl.DataType], ...]) -> _Way:
+    """Return how frames with these columns are written.
+
+    Raises:
+        SchemaError: A column's type has no JSON form.
+    """
+    changed: dict[str, pl.Expr] = {}
+    unsure: dict[str, pl.Expr] = {}
+    for name, dtype in columns:
+        leaves = _leaves(name, dtype)
+        _refuse_types(name, leaves)
+        if any(isinstance(leaf, pl.Datetime | pl.Binary) for _, leaf in leaves):
+            changed[name] = _written(pl.col(name), dtype).alias(name)
+        if any(leaf.is_float() for _, leaf in leaves):
+            unsure[name] = _not_finite(pl.col(name), dtype)
+    return _Way(changed, unsure)
+
+
+def _refuse_types(name: str, leaves: Sequence[tuple[str, pl.DataType]]) -> None:
+    for path, leaf in leaves:
+        if type(leaf) not in WRITABLE:
+            raise SchemaError(
+                f"column {path!r} is {leaf}, which has no JSON form",
+                hint=f"convert it: pl.col({name!r}).cast(...)",
             )
-            reasons |= dict.fromkeys(rows.arg_true(), reason)
+
+
+def _refuse_rows(frame: pl.DataFrame, way: _Way) -> None:
+    reasons: dict[int, str] = {}
+    for name, not_finite in way.unsure.items():
+        rows = frame.select(not_finite).to_series()
+        reason = (
+            f"column {name!r} is NaN or infinite, which JSON cannot hold; "
+            "make it null first, with fill_nan(None) or a condition"
+        )
+        reasons |= dict.fromkeys(rows.arg_true(), reason)
     if reasons:
         raise RowsRefused(dict(sorted(reasons.items())))
 
@@ -85,12 +123,6 @@ def _leaves(path: str, dtype: pl.DataType) -> list[tuple[str, pl.DataType]]:
         for place, inner in parts(dtype)
         for leaf in _leaves(f"{path}{place}", inner)
     ]
-
-
-def _changes(dtype: pl.DataType) -> bool:
-    """Say whether polars would write a type otherwise than the reader wants it."""
-    changed = (pl.Datetime, pl.Binary)
-    return any(isinstance(leaf, changed) for _, leaf in _leaves("", dtype))
 
 
 def _written(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:

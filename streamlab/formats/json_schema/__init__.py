@@ -29,7 +29,7 @@ from streamlab.formats.registered import (
     RegisteredFormat,
     with_references,
 )
-from streamlab.registry.client import Registered
+from streamlab.registry.schemas import Registered
 
 
 class JsonSchemaFormat(RegisteredFormat):

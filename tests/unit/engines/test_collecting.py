@@ -86,11 +86,28 @@ def test_taking_joins_the_batches(collector: Collector) -> None:
     """An epoch has the rows of all its batches and one span a partition."""
     collector.add(batch(3, 0))
     collector.add(batch(2, 3))
-    taken = collector.take()
+    taken = collector.take()["events"]
     assert len(taken) == 5
     assert taken.spans == (Span(PARTITION, 0, 5),)
     assert list(taken.origins.positions()) == [0, 1, 2, 3, 4]
     assert collector.empty
+
+
+def test_headers_stay_with_their_events() -> None:
+    """In a joined batch headers are found by the event's place in it."""
+    headers = [("h", b"1")]
+    parts = [
+        RawBatch(
+            values=[b"x", b"y"],
+            spans=(),
+            origins=ListedOrigins([PARTITION] * 2, [0, 1], listed_headers=each),
+            size_bytes=2,
+        )
+        for each in ({1: headers}, {}, {0: headers})
+    ]
+    joined = RawBatch.concat(parts)
+    assert joined.origins.headed() == {1: headers, 4: headers}
+    assert joined.origins.headers(4) == headers
 
 
 def test_nothing_is_no_epoch(collector: Collector) -> None:

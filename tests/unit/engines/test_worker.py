@@ -29,6 +29,7 @@ from streamlab.connectors.memory import (
 from streamlab.connectors.memory.sink import MemoryWriter
 from streamlab.engines.local import Worker
 from streamlab.engines.local.dead_letters import DeadLetterFile
+from streamlab.engines.local.partitions import Partitions
 from streamlab.errors import (
     Fenced,
     PositionLost,
@@ -264,8 +265,30 @@ def test_a_missing_position_with_history_stops_the_worker(topic: MemoryTopic) ->
     sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
     run(MemorySource(topic), sink)
     topic.committed.clear()
-    with pytest.raises(PositionLost, match="position reset"):
+    with pytest.raises(PositionLost, match="position reset") as lost:
         run(MemorySource(topic), sink)
+    assert "is gone from the offsets of group streamlab." in lost.value.message
+
+
+class OfADatabase(MemorySource):
+    """A source that keeps its position elsewhere than a broker does."""
+
+    forgets_when = "the slot was dropped, or the file removed"
+
+    def keeps_position_in(self, pipeline: str) -> str:
+        return f"slot {pipeline} and a file beside the settings"
+
+
+def test_a_missing_position_is_told_in_the_words_of_its_source(
+    topic: MemoryTopic,
+) -> None:
+    """What has lost the position is named: a database has no broker."""
+    sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
+    run(OfADatabase(topic), sink)
+    topic.committed.clear()
+    with pytest.raises(PositionLost, match=r"from slot .* file removed") as lost:
+        run(OfADatabase(topic), sink)
+    assert "broker" not in str(lost.value)
 
 
 def test_a_refusing_sink_ends_the_run(topic: MemoryTopic) -> None:
@@ -331,13 +354,13 @@ def test_partitions_that_go_when_an_epoch_has_just_failed(
 ) -> None:
     """What was collected of them is dropped: it has no progress to build upon."""
     first_write_fails(monkeypatch, error)
-    revoked = Worker.revoked
+    revoked = Partitions.revoked
 
-    def late(self: Worker, partitions: Sequence[TopicPartition]) -> None:
+    def late(self: Partitions, partitions: Sequence[TopicPartition]) -> None:
         time.sleep(0.4)
         revoked(self, partitions)
 
-    monkeypatch.setattr(Worker, "revoked", late)
+    monkeypatch.setattr(Partitions, "revoked", late)
     script = Once([Give(10), Give(10), Revoke((0, 1))])
     sink = MemorySink(promise=Guarantee.AT_LEAST_ONCE)
     with pytest.raises(expected) if expected else contextlib.nullcontext():
@@ -469,8 +492,8 @@ def test_read_is_decoded_plus_dead_lettered_in_every_partition() -> None:
     worker = run(MemorySource(topic), MemorySink())
     status = worker.status()
     assert status.partitions == {
-        "events/0": {"read": 3, "dead_lettered": 1},
-        "events/1": {"read": 2, "dead_lettered": 2},
+        "events/0": {"read": 3, "dead_lettered": 1, "late": 0},
+        "events/1": {"read": 2, "dead_lettered": 2, "late": 0},
     }
     counts = status.counts
     assert counts["read"] == counts["decoded"] + counts["dead_lettered"]

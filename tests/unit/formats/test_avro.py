@@ -20,8 +20,8 @@ from streamlab.contracts import Schema
 from streamlab.errors import SchemaError
 from streamlab.formats import Context, named, wire
 from streamlab.formats.avro import reading
-from streamlab.registry.client import Registered
 from streamlab.registry.recorded import recorded
+from streamlab.registry.schemas import Registered
 
 NUMBER = 7
 WRITTEN = {

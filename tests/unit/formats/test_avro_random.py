@@ -8,13 +8,19 @@ import json
 import random
 
 import fastavro
+import polars as pl
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from streamlab.formats import Context, named, wire
+from streamlab.formats.avro import columnar
 from streamlab.formats.avro.reading import Reading
-from streamlab.registry.client import Registered
+from streamlab.formats.avro.types import parsed
+from streamlab.formats.avro.writing import Rows
 from streamlab.registry.recorded import recorded
+from streamlab.registry.schemas import Registered
 
 LEAVES = ("boolean", "int", "long", "float", "double", "bytes", "string")
 LOGICAL = ("timestamp-millis", "timestamp-micros", "local-timestamp-millis")
@@ -137,6 +143,64 @@ def encoded(maker, schema, count):
 def avro(schema):
     with recorded({1: Registered(1, "AVRO", json.dumps(schema))}):
         return named("avro", Context("events"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40))
+def test_rows_are_written_as_fastavro_writes_them(seed, count):
+    """Whatever the schema is, what was read is written with the same bytes."""
+    maker = Maker(seed)
+    schema = maker.record(maker.chance.randint(1, 6))
+    values = encoded(maker, schema, count)
+    format_ = avro(schema)
+    frame = format_.decode(values, format_.infer(values)).frame
+    kind = parsed(json.dumps(schema))
+    assert Rows(1, kind, frame.schema)(frame) == values
+
+
+SHORT = st.none() | st.text("aä", max_size=3)
+
+
+@example(  # as many bytes as rows
+    [{"number": n, "text": text, "texts": None} for n, text in enumerate(["aa", ""])]
+)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "number": st.integers(-(2**63), 2**63 - 1),
+                "text": SHORT,
+                "texts": st.none() | st.lists(SHORT, max_size=3),
+            }
+        ),
+        max_size=20,
+    )
+)
+def test_numbers_and_texts_are_written_as_fastavro_writes_them(rows):
+    """Numbers of any size, and texts that are short, have the bytes of elsewhere."""
+    text = ["null", "string"]
+    kinds = {"number": "long", "text": text}
+    kinds["texts"] = ["null", {"type": "array", "items": text}]
+    fields = [{"name": name, "type": kind} for name, kind in kinds.items()]
+    schema = {"type": "record", "name": "N", "fields": fields}
+    expected = []
+    for row in rows:
+        body = io.BytesIO()
+        fastavro.schemaless_writer(body, fastavro.parse_schema(schema), row)
+        expected.append(wire.header(1) + body.getvalue())
+    columns = {"number": pl.Int64, "text": pl.String, "texts": pl.List(pl.String)}
+    frame = pl.DataFrame(rows, schema=columns)
+    assert Rows(1, parsed(json.dumps(schema)), frame.schema)(frame) == expected
+
+
+def test_rows_of_several_parts_stay_in_order(monkeypatch):
+    """A frame that is laid out in parts is the same as one that is laid out at once."""
+    maker = Maker(5)
+    schema = maker.record(4)
+    values = encoded(maker, schema, 50)
+    frame = avro(schema).decode(values, avro(schema).infer(values)).frame
+    monkeypatch.setattr(columnar, "ROWS_AT_ONCE", 7)
+    assert Rows(1, parsed(json.dumps(schema)), frame.schema)(frame) == values
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -3,7 +3,8 @@
 import base64
 import re
 
-from streamlab.notebook.panel import Panel, content, plain, static, svg
+from streamlab.notebook.panel import Panel, chart, content, plain, static
+from streamlab.notebook.pictures import svg
 from tests.unit.notebook.corpus import HOSTILE
 
 LINES = {"a": [0.0, 1.0, 2.0], "b": [3.0, 2.0, 1.0]}
@@ -34,7 +35,7 @@ def test_one_point_is_no_line():
 
 def test_the_picture_is_drawn_without_a_network():
     """The lines become paths of an SVG, in this process."""
-    assert svg(panel(lines=LINES, span_s=2, unit="events/s")).count("<path") >= 2
+    assert svg(chart(panel(lines=LINES, span_s=2, unit="events/s"))).count("<path") >= 2
 
 
 def test_the_widget_gets_plain_json_values():
@@ -51,7 +52,8 @@ def test_the_terminal_has_the_same_words():
 
 def test_a_histogram_is_drawn_with_its_classes_in_order():
     """Bars are as they were given, and their names are texts in the picture."""
-    drawn = svg(panel(bars={"3–5 ms": 4, "10–15 ms": 0, HOSTILE[0]: 2}, unit="events"))
+    bars = {"3–5 ms": 4, "10–15 ms": 0, HOSTILE[0]: 2}
+    drawn = svg(chart(panel(bars=bars, unit="events")))
     assert drawn.index("3–5 ms") < drawn.index("10–15 ms")
     assert "<script" not in drawn
     assert "<img" in static(panel(bars={"3–5 ms": 4}))

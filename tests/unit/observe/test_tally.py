@@ -38,7 +38,9 @@ def test_epochs_add_up_by_partition() -> None:
     for _ in range(2):
         tally.add(epoch([1.0, 2.0, 3.0]))
     assert tally.counts()["read"] == 6
-    assert tally.by_partition() == {"flights/0": {"read": 6, "dead_lettered": 0}}
+    assert tally.by_partition() == {
+        "flights/0": {"read": 6, "dead_lettered": 0, "late": 0}
+    }
 
 
 def test_latencies_are_counted_since_the_start() -> None:

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives import serialization
 
 from streamlab.errors import Refused, SettingsError, Unavailable
 from streamlab.registry import client, connect
-from streamlab.registry.client import Reference, Registered, Registry
+from streamlab.registry.client import Registry
+from streamlab.registry.schemas import Reference, Registered
 
 
 class Server(ThreadingHTTPServer):
@@ -247,3 +248,35 @@ def test_what_is_no_url_is_told(url):
     """The message says what to write, and does not repeat the text."""
     with pytest.raises(SettingsError, match="is not a URL"):
         Registry(url)
+
+
+GUID = "0123abcd-0000-4000-8000-000000000001"
+
+
+def test_a_guid_is_asked_for_once(server):
+    """What a GUID names never changes; of several contexts the default one counts."""
+    path = f"/schemas/guids/{GUID}/ids"
+    ids = [{"context": ".a", "id": 3}, {"context": ".", "id": 7}]
+    server.answers[path] = (200, ids)
+    registry = Registry(server.url)
+    assert [registry.id_of(GUID), registry.id_of(GUID)] == [7, 7]
+    assert server.asked[path] == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [(404, b""), (404, {"error_code": 40403}), (200, [])]
+)
+def test_a_registry_without_guids_has_none(server, answer):
+    """A registry that knows no GUIDs, or not that one, is asked once and has no id."""
+    path = f"/schemas/guids/{GUID}/ids"
+    server.answers[path] = answer
+    registry = Registry(server.url)
+    assert [registry.id_of(GUID), registry.id_of(GUID)] == [None, None]
+    assert server.asked[path] == 1
+
+
+def test_a_guid_is_not_asked_for_without_rights(server):
+    """A refusal is told as anywhere else."""
+    server.answers[f"/schemas/guids/{GUID}/ids"] = (403, {"error_code": 40301})
+    with pytest.raises(Refused, match="refuses access"):
+        Registry(server.url).id_of(GUID)

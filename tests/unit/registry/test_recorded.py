@@ -6,8 +6,8 @@ import pytest
 
 from streamlab.errors import Refused, SettingsError
 from streamlab.registry import connect
-from streamlab.registry.client import Reference, Registered
 from streamlab.registry.recorded import RecordedRegistry, recorded
+from streamlab.registry.schemas import Reference, Registered
 
 ITEM = Registered(1, "AVRO", '"int"', (), "shop/item", 3)
 ORDER = Registered(2, "AVRO", '"long"', (Reference("Item", "shop/item", 3),))

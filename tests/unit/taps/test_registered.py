@@ -16,8 +16,8 @@ from streamlab.engines.local.replaying import Kept
 from streamlab.engines.local.worker import Worker
 from streamlab.formats import Context, named
 from streamlab.pipelines import DeadLetters, Input, Pipeline
-from streamlab.registry.client import Registered
 from streamlab.registry.recorded import recorded
+from streamlab.registry.schemas import Registered
 from streamlab.sinks import DeadLetter
 from streamlab.taps.decoding import Decoder
 from streamlab.taps.gathering import sample_of

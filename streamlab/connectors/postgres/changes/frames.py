@@ -64,6 +64,13 @@ class ChangeTable:
     An update of the key becomes two rows: a delete of the old key, with the change's
     index, and an insert with the index after it, whose ``_before`` is the old key. Such
     an insert may have unavailable values too: they stand under the old key.
+
+    Attributes:
+        relation: The version.
+        key: The columns of the key.
+        types: How each of the table's columns is read.
+        known: The columns whose old values the stream sends.
+        schema: The columns of each frame, and their types.
     """
 
     def __init__(
@@ -99,12 +106,8 @@ class ChangeTable:
             for column in relation.columns
         }
         self.known = tuple(identity) or relation.names
-
-    @property
-    def schema(self) -> pl.Schema:
-        """Return the columns of each frame, and their types."""
         own = pl.Schema({name: one.dtype for name, one in self.types.items()})
-        return change_schema(own, self.known)
+        self.schema = change_schema(own, self.known)
 
     def rows(self, changes: Changes) -> Rows:
         """Return changes of this version as a frame."""

@@ -348,7 +348,7 @@ def _operations(numbers: pl.Series) -> pl.Series:
     return pl.Series([names[number] for number in numbers], dtype=OPERATIONS)
 
 
-def _facts(run: _Run) -> pl.DataFrame:
+def _facts(run: _Run) -> Mapping[str, pl.Series]:
     """Return what is known of the transaction of each change."""
     ends = [*run.starts[1:], len(run.payloads)]
     if len(run.payloads) <= FEW_ROWS:
@@ -361,25 +361,22 @@ def _facts(run: _Run) -> pl.DataFrame:
         schema={**_FACTS, "n": pl.UInt32},
         orient="row",
     )
-    return repeated.select(pl.col(_FACTS).repeat_by("n").explode())
+    return repeated.select(pl.col(_FACTS).repeat_by("n").explode()).to_dict()
 
 
 _FACTS = {"lsn": pl.Int64, "time": pl.Int64, "xid": pl.UInt32}
 
 
-def _few_facts(run: _Run, ends: Sequence[int]) -> pl.DataFrame:
+def _few_facts(run: _Run, ends: Sequence[int]) -> Mapping[str, pl.Series]:
     """Do what :func:`_facts` does, in the thread of the caller."""
     each: list[Transaction] = []
     for one, start, end in zip(run.transactions, run.starts, ends, strict=True):
         each += [one] * (end - start)
-    return pl.DataFrame(
-        {
-            "lsn": [one.commit_lsn for one in each],
-            "time": [one.commit_time_us for one in each],
-            "xid": [one.xid for one in each],
-        },
-        schema=_FACTS,
-    )
+    return {
+        "lsn": pl.Series([one.commit_lsn for one in each], dtype=pl.Int64),
+        "time": pl.Series([one.commit_time_us for one in each], dtype=pl.Int64),
+        "xid": pl.Series([one.xid for one in each], dtype=pl.UInt32),
+    }
 
 
 def violation(lsn: int, what: str) -> Refused:

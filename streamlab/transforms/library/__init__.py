@@ -1,0 +1,1 @@
+"""Folds that everybody needs, ready made: each call returns a transform."""
