@@ -45,7 +45,7 @@ class Written:
 
     def __str__(self) -> str:
         """Return it for a message."""
-        return f"{self.place} on {self.host}" if self.place else self.host
+        return f"{self.place or 'a folder'} on {self.host}"
 
 
 class Files:
@@ -111,8 +111,8 @@ class Files:
         self.require(name, written)
         if _digest(path) != path.stem.partition("-")[0]:
             raise StateError(
-                f"the state file {path} is damaged: its content is not what was "
-                f"written, in {written}",
+                f"the state file {path} is damaged: it is not what was written "
+                f"to {written}",
                 hint="restore it from a copy or a savepoint; or begin without state: "
                 "streamlab state reset PIPELINE",
             )
@@ -158,7 +158,11 @@ class Files:
             yield from self.folder.glob(f"*{PARTIAL}")
 
     def sweep(self, needed: Collection[str]) -> None:
-        """Delete what was written long ago and is not needed: what a kill left."""
+        """Delete what was written long ago and is not needed: what a kill left.
+
+        Only a worker whose version a sink has just committed may do this: all files
+        that are not its own are then nobody's.
+        """
         now_s = time.time()
         names = [name for name in self.names() if name not in needed]
         self.delete([name for name in names if self.age_s(name, now_s) > ORPHANS_S])
@@ -202,9 +206,11 @@ class Files:
         self._publish(name)
 
     def _make(self) -> None:
-        if not self.folder.is_dir():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _sync(self.folder.parent)
+        """Make the folder, durably: with the names of all folders above it."""
+        missing = [self.folder, *self.folder.parents]
+        for folder in reversed([one for one in missing if not one.is_dir()]):
+            folder.mkdir(exist_ok=True)
+            _sync(folder.parent)
 
     def _partial(self) -> Path:
         return self.folder / f"{secrets.token_hex(8)}{PARTIAL}"

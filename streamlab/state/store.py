@@ -98,6 +98,7 @@ class TaskState:
         self._covered = 0
         self._line: list[_Known] = []
         self._lock = threading.Lock()
+        self._is_swept = False
         # Deleting takes milliseconds, and nobody waits for it.
         self._sweeping = ThreadPoolExecutor(1, "streamlab-sweeping")
         if version:
@@ -136,9 +137,7 @@ class TaskState:
         for log in version.logs:
             _replay(tables, read(files, log)[1])
         _replay(tables, changes)
-        state = cls(files, task, tables, (state_id, version), home.limit_bytes)
-        files.sweep(version.files | {file_of(state_id)})
-        return state
+        return cls(files, task, tables, (state_id, version), home.limit_bytes)
 
     @property
     def tables(self) -> Mapping[str, StateTable]:
@@ -204,8 +203,11 @@ class TaskState:
             dropped, self._line = self._line[:first], self._line[first:]
             kept = {name for known in self._line for name in known.files}
             gone = {name for known in dropped for name in known.files} - kept
+            is_first, self._is_swept = not self._is_swept, True
         if gone:
             self._sweeping.submit(self._files.delete, gone)
+        if is_first:
+            self._sweeping.submit(self._files.sweep, kept)
 
     def compact(self) -> None:
         """Write all that is in memory to segments now; the next save names them."""
