@@ -14,8 +14,10 @@ from streamlab import export
 from streamlab.connectors.console import ConsoleSink
 from streamlab.connectors.kafka.source import KafkaSource
 from streamlab.errors import ExportRefused
+from streamlab.export.capture.capturing import capture
 from streamlab.export.capture.declared import arguments
 from streamlab.export.capture.values import Writer
+from streamlab.export.module import text_of
 from streamlab.pipelines import DeadLetters, Input, Pipeline
 from streamlab.pipelines.file import load
 from streamlab.taps.sample import Sample
@@ -120,6 +122,28 @@ def test_a_fold_and_a_transform_of_the_library_are_exported(
     loaded = load(done.folder)
     assert loaded.transforms[1].needs == names["numbered"].needs
     assert loaded.transforms[0].name == "deduplicate"
+
+
+COMBINED = """\
+import polars as pl
+import streamlab as sl
+
+def merged(parts):
+    return parts.group_by("carrier", "window_start").agg(pl.col("n").sum())
+
+@sl.transform(window=sl.count_window(2), keys="carrier", combine=merged)
+def counted(flights):
+    return flights.group_by("carrier", "window_start").agg(n=pl.len().cast(pl.Int64))
+"""
+
+
+def test_the_function_that_combines_is_carried(cells: Cells) -> None:
+    """It is another function of the module, defined before the transform."""
+    captured = capture([cells(COMBINED)["counted"]])
+    assert captured.problems == ()
+    assert [one.name for one in captured.definitions] == ["merged", "counted"]
+    text = text_of(captured, {}, docstring="Transforms.")
+    assert 'window=sl.count_window(2), keys=["carrier"], combine=merged)' in text
 
 
 def test_two_transforms_of_one_name_are_refused(
