@@ -29,6 +29,7 @@ def main() -> None:
             "kafka-postgres": lambda: bench().kafka_postgres(),
             "avro-decode": avro.decode,
             "avro-fastavro": avro.fastavro,
+            "avro-encode": avro.encode,
             "latency-kafka": paced.kafka,
             "latency-postgres": paced.postgres,
         }

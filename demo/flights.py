@@ -48,6 +48,17 @@ def table(name: str) -> pl.DataFrame:
     )
 
 
+def weather() -> Messages:
+    """Return one JSON message for each hour of an airport's weather, keyed by it."""
+    frame = table("weather").sort("time_hour", maintain_order=True)
+    hours = frame["time_hour"].str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="ms")
+    return Messages(
+        values=frame.write_ndjson().encode().splitlines(),
+        keys=[key.encode() for key in frame["origin"]],
+        timestamps_ms=hours.dt.epoch("ms").to_list(),
+    )
+
+
 def event_time() -> pl.Expr:
     """Return the scheduled departure as Datetime(ms, UTC).
 

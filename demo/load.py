@@ -12,6 +12,9 @@ from streamlab import stack
 TARGET = "long_haul"
 """The topic that the tutorial's second pipeline writes to: a sink creates none."""
 
+WEATHER = "weather"
+"""The topic with the hourly weather of the three airports."""
+
 CLEAN_FROM = 0.8
 """Behind this part of the topic every object fits: notebooks infer the schema there."""
 
@@ -22,6 +25,8 @@ def load(kafka: str) -> None:
     for topic in (flights.TOPIC, TARGET):
         flights.create_topic(kafka, topic)
     flights.send(flights.producer(kafka), flights.TOPIC, batch)
+    flights.create_topic(kafka, WEATHER)
+    flights.send(flights.producer(kafka), WEATHER, flights.weather())
 
 
 def main() -> None:

@@ -105,12 +105,15 @@ class SinkContext:
         schema: Columns of every frame that will come, with their dtypes.
         worker: Name of this worker, unique among the workers of the pipeline.
         dead_letter_topic: Where a sink that takes dead letters puts them.
+        whole: Whether a change among the rows has all values of its row: none of the
+            inputs is a stream of changes, which may leave out what did not change.
     """
 
     pipeline: str
     schema: Mapping[str, pl.DataType]
     worker: str = "worker-0"
     dead_letter_topic: str | None = None
+    whole: bool = False
 
 
 class Writer(ABC):
@@ -189,6 +192,11 @@ class Sink(ABC):
     def keeps_order(self) -> bool:
         """Whether the order of rows within a partition matters to the target."""
         return False
+
+    @property
+    def takes_changes(self) -> bool:
+        """Whether rows with ``_op`` do to the target what that says, or are a log."""
+        return True
 
     @property
     def takes_dead_letters(self) -> bool:

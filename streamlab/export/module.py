@@ -108,14 +108,16 @@ def _from(module: str, members: list[str]) -> str:
 def _definition(definition: Definition, stems: Mapping[tuple[str, str], str]) -> str:
     decorator = ""
     if definition.transform is not None:
-        decorator = _transform_decorator(definition.transform, stems) + "\n"
+        decorator = _transform_decorator(definition, definition.transform, stems) + "\n"
     return definition.comment + decorator + definition.text
 
 
 def _transform_decorator(
-    transform: Transform[Any, Any], stems: Mapping[tuple[str, str], str]
+    definition: Definition,
+    transform: Transform[Any, Any],
+    stems: Mapping[tuple[str, str], str],
 ) -> str:
-    arguments: list[str] = []
+    arguments: list[str] = list(definition.declared)
     if transform.tables:
         tables = {
             name: _table(stems[transform.name, name], table.key)

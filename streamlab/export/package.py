@@ -350,7 +350,9 @@ def _requirements(pipeline: Pipeline, captured: Captured) -> list[str]:
     extras = {BUILT_IN[kind].extra for kind in kinds}
     if "pandas" in captured.packages or any(one.pandas for one in pipeline.transforms):
         extras.add("pandas")
-    if {pipeline.input.format, getattr(pipeline.sink, "format", "")} & OF_REGISTRY:
+    source, sink = pipeline.input.source, pipeline.sink
+    formats = (pipeline.input.format, getattr(sink, "format", ""))
+    if {*formats, getattr(source, "shape", "")} & OF_REGISTRY:
         extras.add(REGISTRY_EXTRA)
     others = {
         imports.distribution_of(one)

@@ -165,6 +165,11 @@ def group_named(pipeline_or_group: str, offsets: Offsets) -> str:
     for candidate in (GROUP_PREFIX + pipeline_or_group, pipeline_or_group):
         if candidate in known:
             return candidate
+    # Of a pipeline that reads several systems, each broker has a group of its own.
+    prefix = f"{GROUP_PREFIX}{pipeline_or_group}."
+    parts = [group for group in known if group.startswith(prefix)]
+    if len(parts) == 1:
+        return parts[0]
     raise UnknownName(
         "pipeline or consumer group",
         pipeline_or_group,

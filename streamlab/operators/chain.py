@@ -172,6 +172,9 @@ class Chain:
     @property
     def tables(self) -> Mapping[str, Sequence[str]]:
         """Return stream → the columns of its key; see ``Operator.tables``."""
+        # Behind a stateless transform a row without values has lost its meaning.
+        if any(one.steps for one in self.entrance.values()):
+            return {}
         return self.operators[0].tables
 
     @property
@@ -210,9 +213,13 @@ class Chain:
             return self.enter(name, events.drop(REMOVED), floors).hstack(marked)
         if floors is None:
             return entrance.apply(events)
+        if floors.null_count() == len(floors):
+            return entrance.apply(events).with_columns(
+                pl.lit(None, pl.Int64).alias(FLOOR)
+            )
         groups = events.with_columns(floors.alias(FLOOR)).partition_by(
             FLOOR, maintain_order=True, include_key=True
-        ) or [events.with_columns(floors.alias(FLOOR))]
+        )
         return pl.concat(
             entrance.apply(group.drop(FLOOR)).with_columns(
                 pl.lit(group[FLOOR].first(), pl.Int64).alias(FLOOR)

@@ -119,6 +119,8 @@ class CountWindows(Holding):
         del moment
         rows = tables[self._open].take_due(0)
         units = rows.select(self._by).unique()
+        if rows.is_empty():
+            return Closed(Evaluated(self._function.empty), units, units)
         start = pl.col(NUMBER) // self._rows * self._rows
         own = (one for one in self._events if one not in {WINDOW_START, WINDOW_END})
         shown = rows.sort(NUMBER).select(

@@ -18,7 +18,14 @@ from typing import Final, cast
 import polars as pl
 
 from streamlab.errors import UsageError, near_names
-from streamlab.operators.operator import Counts, Moment, Operator, Outcome
+from streamlab.formats.changes import OP
+from streamlab.operators.operator import (
+    REMOVED,
+    Counts,
+    Moment,
+    Operator,
+    Outcome,
+)
 from streamlab.operators.ordering import DUE, KEPT_PLACE, PLACE, EventOrder
 from streamlab.operators.pairs import Folding, Pairs
 from streamlab.state.table import StateTable, TableLayout
@@ -59,6 +66,10 @@ def build(step: Step, inputs: Mapping[str, pl.Schema], name: str) -> Operator:
         order = EventOrder(
             step.transform.name, events, declared.on, declared.lateness_us, table
         )
+    takes_removals = getattr(step.transform.function, "takes_removals", False)
+    # A removal has no event time, so it has no place in the order of one.
+    if takes_removals and order is None and OP not in events:
+        events = pl.Schema({**events, REMOVED: pl.Boolean()})
     pairs = Pairs.of(step, events, tuple(keys), pl.Schema({**keys, **own}))
     return FoldOperator(name, stream, declared.ttl_us, pairs, order)
 
@@ -102,6 +113,7 @@ class FoldOperator(Operator):
     wants: tuple[str, ...] = field(init=False)
     needs_keyed_partitions: bool = field(init=False)
     result_key: tuple[str, ...] = field(init=False)
+    tables: Mapping[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         """Lay out the tables."""
@@ -110,8 +122,13 @@ class FoldOperator(Operator):
         self.times = {self.stream: self.order.on} if self.order else {}
         self.wants = PLACE if self.order else ()
         self.needs_keyed_partitions = self.order is None
+        self._removes = REMOVED in self.pairs.events
+        self.tables = {self.stream: self.pairs.keys} if self._removes else {}
         function = self.pairs.function.step.transform.function
         self.result_key = getattr(function, "result_key", ())
+        # Where expired states change nothing, nobody has to look for them.
+        forgets = getattr(function, "forgets_by_itself", False)
+        self._exact_ttl = self.ttl_us is not None and not forgets
         has_ttl = self.ttl_us is not None
         due = {DUE: pl.Int64()} if has_ttl else {}
         self._state = TableLayout(
@@ -139,6 +156,8 @@ class FoldOperator(Operator):
     ) -> Outcome:
         """Take in rows, and fold those whose turn it is; see ``Operator.step``."""
         rows = frames[self.stream]
+        if self._removes and REMOVED not in rows.columns:
+            rows = rows.with_columns(pl.lit(value=False).alias(REMOVED))
         state = tables[self._state.name]
         if self.order is None:
             forgotten = self._forget(state, moment.wall_us)
@@ -171,7 +190,7 @@ class FoldOperator(Operator):
         names = self.pairs.state.names()
         touched = self._touched(ready)
         stored = known = state.get(touched.select(keys))
-        if self.ttl_us is not None:
+        if self._exact_ttl:
             known = stored.join(touched, on=keys, nulls_equal=True)
             known = known.filter(pl.col(DUE) > pl.col(_FIRST))
         events = ready.select(self.pairs.events.names())
@@ -207,7 +226,7 @@ class FoldOperator(Operator):
 
         Without such a gap, which is the rule, these are all rows at once.
         """
-        if self.ttl_us is None or ready.is_empty():
+        if not self._exact_ttl or ready.is_empty():
             yield ready
             return
         is_gap = (pl.col(DUE).diff() >= self.ttl_us).fill_null(value=False)

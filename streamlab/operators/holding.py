@@ -54,6 +54,15 @@ class Evaluated:
     released: int = 0
     expired: int = 0
 
+    def __add__(self, more: Evaluated) -> Evaluated:
+        """Return both together."""
+        return Evaluated(
+            self.results + more.results,
+            self.failed + more.failed,
+            self.released + more.released,
+            self.expired + more.expired,
+        )
+
 
 @dataclass(frozen=True)
 class Closed:
@@ -78,12 +87,14 @@ class Holding(ABC):
         words: What it keeps, in words.
         units: Columns of a unit, with their dtypes; one at least.
         shown: Columns of a result that name its unit; perhaps none.
+        ordered: Whether it needs to know the order of rows of the same event time.
     """
 
     layouts: Sequence[TableLayout]
     words: str
     units: pl.Schema
     shown: Sequence[str]
+    ordered: bool = True
 
     @abstractmethod
     def floors(self, times: pl.Series, watermarks: pl.Series) -> pl.Series | None:

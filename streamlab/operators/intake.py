@@ -8,13 +8,14 @@ from typing import Final
 
 import polars as pl
 
-from streamlab.errors import UnknownName
+from streamlab.errors import UnknownName, UsageError
 from streamlab.operators.operator import FLOOR, Failed
 from streamlab.operators.ordering import KEPT_PLACE, PLACE
 from streamlab.operators.slicing import TIME
 from streamlab.sources import METADATA_DTYPES
 from streamlab.transforms.declarations import NullKeys
 from streamlab.transforms.event_time import EventTime
+from streamlab.transforms.windows import WINDOW_END, WINDOW_START
 
 Frames = Mapping[str, pl.DataFrame]
 
@@ -78,15 +79,27 @@ class Intake:
     times: Mapping[str, EventTime]
 
     def __post_init__(self) -> None:
-        """Refuse keys that an input does not have.
+        """Refuse keys and columns that an input cannot have.
 
         Raises:
-            UnknownName: With near names.
+            UsageError: A key is not there, or of the window; or a column has a name
+                that operators use.
         """
         for schema in self.inputs.values():
             for key in self.keys:
+                if key in {WINDOW_START, WINDOW_END}:
+                    message = f"{key!r} is of the window of {self.name}(), and no key"
+                    raise UsageError(message, hint="leave it out of keys=…")
                 if key not in schema:
                     raise UnknownName(f"key of {self.name}() called", key, schema)
+            for column in schema:
+                if column.startswith("__") or column in {FLOOR, *KEPT_PLACE}:
+                    message = f"{self.name}() cannot have events with a column "
+                    raise UsageError(
+                        f"{message}{column!r}",
+                        hint="rename it in a transform before it: the state has its "
+                        "own columns of such names",
+                    )
 
     def take(self, frames: Frames) -> Taken:
         """Return the rows to work on."""

@@ -31,11 +31,13 @@ class Kept(ABC):
         layouts: Its tables.
         words: What it keeps, in words.
         nothing: The results of no windows.
+        ordered: Whether it needs to know the order of rows of the same event time.
     """
 
     layouts: Sequence[TableLayout]
     words: str
     nothing: Results
+    ordered: bool = True
 
     @abstractmethod
     def put(self, frames: Frames, tables: Tables) -> Entered:
@@ -75,11 +77,10 @@ def touched(slicing: Slicing, frames: Frames, by: Sequence[str]) -> pl.DataFrame
 
 
 @dataclass(frozen=True)
-class Rows(Kept):
-    """Every row, once, by its pane.
+class Showing:
+    """How rows are shown to the user's function, window by window.
 
     Attributes:
-        name: Of the operator.
         slicing: The windows.
         inputs: Parameter → its columns.
         keys: Columns that the function groups by.
@@ -87,60 +88,24 @@ class Rows(Kept):
         function: The user's function on rows with ``window_start`` and ``window_end``.
     """
 
-    name: str
     slicing: Slicing
     inputs: Mapping[str, pl.Schema]
     keys: Sequence[str]
     by: Sequence[str]
     function: Function
-    words: str = field(default="rows", init=False)
 
-    @property
-    def layouts(self) -> Sequence[TableLayout]:  # type: ignore[override]  # made of the fields
-        """Return a table for each input."""
-        return [
-            TableLayout(
-                self._table(name),
-                pl.Schema({**schema, **PLACED, FLOOR: pl.Int64(), PANE: pl.Int64()}),
-                (PANE, *self.by),
-            )
-            for name, schema in self.inputs.items()
-        ]
+    def show(
+        self, members: pl.DataFrame, held: Frames
+    ) -> tuple[Results, tuple[Failed, ...]]:
+        """Call the function on the rows of windows.
 
-    def _table(self, name: str) -> str:
-        suffix = f"-{name}" if len(self.inputs) > 1 else ""
-        return f"{self.name}.rows{suffix}"
+        Args:
+            members: The panes of the windows, as ``Slicing.members`` gives them.
+            held: Parameter → rows, with ``PANE``; others than of these may be there.
 
-    @property
-    def nothing(self) -> Results:  # type: ignore[override]  # made of the fields
-        """Return the results of no windows."""
-        return self.function.empty
-
-    def put(self, frames: Frames, tables: Tables) -> Entered:
-        """Keep rows."""
-        placed = {
-            name: rows.with_columns(self.slicing.panes.floor(rows[TIME]).alias(PANE))
-            for name, rows in frames.items()
-        }
-        for name, rows in placed.items():
-            if rows.height:
-                tables[self._table(name)].put(rows)
-        return Entered(touched(self.slicing, placed, self.by))
-
-    def evaluate(
-        self, windows: pl.DataFrame, tables: Tables, *, last: bool
-    ) -> Evaluated:
-        """Show the rows of windows to the function."""
-        members = self.slicing.members(windows.sort(START))
-        done = pl.col("done") if last else pl.lit(value=False)
-        keys = members.select(done.alias("done"), PANE, *self.by).unique()
-        released, held = 0, {}
-        for name in self.inputs:
-            table = tables[self._table(name)]
-            gone = table.take(keys.filter("done").drop("done"))
-            kept = table.get(keys.filter(~pl.col("done")).drop("done"))
-            held[name] = pl.concat([gone, kept])
-            released += gone.height
+        Returns:
+            What it gave; and the rows of the groups that it failed on.
+        """
         results, failed = self.function.empty, list[Failed]()
         for batch in self._batches(members, held):
             shown, wrong = self.function.by_groups(
@@ -152,7 +117,7 @@ class Rows(Kept):
             )
             results += shown
             failed += [as_input(one, self.inputs) for one in wrong]
-        return Evaluated(results, tuple(failed), released)
+        return results, tuple(failed)
 
     def _batches(self, members: pl.DataFrame, held: Frames) -> Iterator[pl.DataFrame]:
         """Yield the panes of whole windows, of so many rows that they fit in memory."""
@@ -190,3 +155,63 @@ class Rows(Kept):
             zoned(START, dtype).alias(WINDOW_START),
             zoned(END, dtype).alias(WINDOW_END),
         )
+
+
+@dataclass(frozen=True)
+class Rows(Kept):
+    """Every row, once, by its pane.
+
+    Attributes:
+        name: Of the operator.
+        showing: How windows are shown to the function.
+    """
+
+    name: str
+    showing: Showing
+    layouts: Sequence[TableLayout] = field(init=False)
+    nothing: Results = field(init=False)
+    words: str = field(default="rows", init=False)
+
+    def __post_init__(self) -> None:
+        """Lay out a table for each input."""
+        hidden = {**PLACED, FLOOR: pl.Int64(), PANE: pl.Int64()}
+        keys = (PANE, *self.showing.by)
+        layouts = [
+            TableLayout(self._table(name), pl.Schema({**schema, **hidden}), keys)
+            for name, schema in self.showing.inputs.items()
+        ]
+        object.__setattr__(self, "layouts", layouts)
+        object.__setattr__(self, "nothing", self.showing.function.empty)
+
+    def _table(self, name: str) -> str:
+        suffix = f"-{name}" if len(self.showing.inputs) > 1 else ""
+        return f"{self.name}.rows{suffix}"
+
+    def put(self, frames: Frames, tables: Tables) -> Entered:
+        """Keep rows; see ``Kept.put``."""
+        slicing = self.showing.slicing
+        placed = {
+            name: rows.with_columns(slicing.panes.floor(rows[TIME]).alias(PANE))
+            for name, rows in frames.items()
+        }
+        for name, rows in placed.items():
+            if rows.height:
+                tables[self._table(name)].put(rows)
+        return Entered(touched(slicing, placed, self.showing.by))
+
+    def evaluate(
+        self, windows: pl.DataFrame, tables: Tables, *, last: bool
+    ) -> Evaluated:
+        """Show the rows of windows to the function; see ``Kept.evaluate``."""
+        members = self.showing.slicing.members(windows)
+        done = pl.col("done") if last else pl.lit(value=False)
+        keys = members.select(done.alias("done"), PANE, *self.showing.by).unique()
+        released, held = 0, {}
+        for name in self.showing.inputs:
+            table = tables[self._table(name)]
+            gone = table.take(keys.filter("done").drop("done"))
+            kept = table.get(keys.filter(~pl.col("done")).drop("done"))
+            held[name] = pl.concat([gone, kept])
+            released += gone.height
+        results, failed = self.showing.show(members, held)
+        return Evaluated(results, failed, released)

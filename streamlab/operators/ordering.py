@@ -111,7 +111,7 @@ class EventOrder:
         """Return rows with what the table keeps beside them."""
         time = self.on.expression(rows.schema[self.on.column])
         place = [
-            (pl.col(name) if name in rows.columns else pl.lit(None))
+            (pl.col(name) if _is_number(name, rows.schema) else pl.lit(None))
             .cast(METADATA_DTYPES[name])
             .alias(kept)
             for kept, name in zip(KEPT_PLACE, PLACE, strict=True)
@@ -137,3 +137,8 @@ class EventOrder:
             return
         if latest <= before:
             raise too_late(self.name, self.on.column, before + 1 - latest)
+
+
+def _is_number(name: str, schema: pl.Schema) -> bool:
+    """Return whether a column is there, and not one of the user's of another kind."""
+    return name in schema and schema[name].is_integer()

@@ -25,6 +25,8 @@ from streamlab.transforms.windows import WINDOW_START
 
 DUE = "__due"
 
+_MOST_PANES = 2_000_000  # of all windows that are evaluated at once
+
 
 class Slices(Holding):
     """Tumbling or hopping windows."""
@@ -57,7 +59,7 @@ class Slices(Holding):
             unique=True,
         )
         self.layouts = [layout, *kept.layouts]
-        self.words = kept.words
+        self.words, self.ordered = kept.words, kept.ordered
         self.shown = (WINDOW_START, *by)
 
     def floors(self, times: pl.Series, watermarks: pl.Series) -> pl.Series | None:
@@ -84,19 +86,28 @@ class Slices(Holding):
         windows = due.drop(DUE)
         if windows.is_empty():
             return Closed(Evaluated(self._kept.nothing), windows, windows)
-        evaluated = self._kept.evaluate(windows, tables, last=True)
-        return Closed(evaluated, windows, windows)
+        return Closed(self._evaluated(windows, tables, last=True), windows, windows)
 
     def look(self, units: pl.DataFrame, tables: Tables) -> Evaluated:
         """Give windows as they are; see ``Holding.look``."""
-        if units.is_empty():
-            return Evaluated(self._kept.nothing)
-        return self._kept.evaluate(units, tables, last=False)
+        return self._evaluated(units, tables, last=False)
 
     def keys_shown(self, units: pl.DataFrame) -> pl.DataFrame:
         """Return the windows as results have them; see ``Holding.keys_shown``."""
         start = zoned(START, self._slicing.window.dtype).alias(WINDOW_START)
         return units.with_columns(start)
+
+    def _evaluated(
+        self, windows: pl.DataFrame, tables: Tables, *, last: bool
+    ) -> Evaluated:
+        """Evaluate windows, so many at once that their panes fit in memory."""
+        evaluated = Evaluated(self._kept.nothing)
+        ordered = windows.sort(START)  # what is done with one, no later one has
+        count = max(1, _MOST_PANES // self._slicing.most_panes)
+        for first in range(0, ordered.height, count):
+            some = ordered[first : first + count]
+            evaluated += self._kept.evaluate(some, tables, last=last)
+        return evaluated
 
     def _in_windows(self, frames: Frames) -> tuple[Frames, int]:
         """Return the rows that are in a window, and the number of the others."""

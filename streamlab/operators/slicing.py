@@ -16,7 +16,7 @@ import polars as pl
 
 from streamlab.operators.operator import LATE
 from streamlab.transforms.alignment import Alignment
-from streamlab.transforms.spans import Span
+from streamlab.transforms.spans import DAY_US, Span
 from streamlab.transforms.windows import Sliced
 
 START: Final = "__start"
@@ -54,7 +54,7 @@ class Slicing:
         alike = fixed or every.calendar == size.calendar
         if alike and not every.months + size.months and every.us >= size.us:
             return cls(window, windows, exact=True, fixed=fixed, overlap=False)
-        overlap = not every.is_multiple_of(size)
+        overlap = not (alike and every.is_multiple_of(size))
         # By a clock that changes, hours and less may not add up to anything.
         by_days = every.calendar and size.calendar
         whole = (fixed or by_days) and (not overlap or size.is_multiple_of(every))
@@ -69,6 +69,12 @@ class Slicing:
         """Return whether an event may be in no window."""
         whole = self.exact and self.overlap
         return self.window.every != self.window.size and not whole
+
+    @property
+    def most_panes(self) -> int:
+        """Return about how many panes a window has."""
+        size, pane = self.window.size, self.panes.every
+        return -(-_about(size) // _about(pane))
 
     def is_in_one(self, times: pl.Series) -> pl.Series:
         """Return whether each event is in a window."""
@@ -166,3 +172,8 @@ class Slicing:
             rows = rows.with_columns(self.panes.next(rows[PANE]).alias(PANE))
             rows = rows.filter(pl.col(PANE) < pl.col(END))
         return pl.concat(found) if found else rows
+
+
+def _about(span: Span) -> int:
+    """Return about how long a span is, in µs."""
+    return span.us or span.months * 31 * DAY_US

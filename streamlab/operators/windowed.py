@@ -16,18 +16,22 @@ import polars as pl
 from streamlab.errors import UsageError
 from streamlab.operators.calling import Function
 from streamlab.operators.cascading import delayed, is_behind
+from streamlab.operators.combining import Combine, Combined
 from streamlab.operators.counting import CountWindows
 from streamlab.operators.emitting import Emitter, emitter_of
 from streamlab.operators.holding import Holding, seen_by_function
 from streamlab.operators.intake import Intake
-from streamlab.operators.keeping import Rows
+from streamlab.operators.keeping import Kept, Rows, Showing
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
 from streamlab.operators.ordering import PLACE
+from streamlab.operators.partials import Partials
 from streamlab.operators.sessions import Sessions
 from streamlab.operators.slices import Slices
 from streamlab.operators.slicing import Slicing
 from streamlab.state.table import StateTable
 from streamlab.transforms.declarations import Windowed
+from streamlab.transforms.expressions import NotShown
+from streamlab.transforms.splitting import split
 from streamlab.transforms.steps import Step
 from streamlab.transforms.windows import Counted, Session, Sliced
 
@@ -65,6 +69,12 @@ def _holding(
     window = needs.window
     first = next(iter(inputs.values()))
     keys = pl.Schema({key: first[key] for key in needs.keys})
+    if not isinstance(window, Sliced) and needs.combine is not None:
+        message = f"{function.name}() has windows that depend on their rows: their "
+        raise UsageError(
+            message + "partial results cannot be merged with combine=…",
+            hint="leave combine=… out: rows are kept",
+        )
     if isinstance(window, Session):
         return Sessions(name, window, inputs, keys, function)
     if isinstance(window, Counted):
@@ -74,9 +84,33 @@ def _holding(
         raise UsageError(f"{type(window).__name__} is not a kind of window")
     slicing = Slicing.of(window)
     by = keys if needs.emit == "updates" else pl.Schema()
-    kept = Rows(name, slicing, inputs, needs.keys, tuple(by), function)
+    kept = _kept(name, needs, slicing, inputs, tuple(by), function)
     column = next(iter(window.times(inputs).values())).column
     return Slices(name, slicing, kept, by, column)
+
+
+def _kept(
+    name: str,
+    needs: Windowed,
+    slicing: Slicing,
+    inputs: Mapping[str, pl.Schema],
+    by: Sequence[str],
+    function: Function,
+) -> Kept:
+    """Return what is kept: the least that gives the function's results."""
+    dtype = slicing.window.dtype
+    showing = Showing(slicing, inputs, needs.keys, by, function)
+    if needs.combine is not None:
+        if len(inputs) > 1:
+            message = f"{function.name}() reads {len(inputs)} streams, and combine=… "
+            raise UsageError(message + "merges results of one")
+        return Combined(name, showing, Combine.of(function, needs.keys))
+    try:
+        (schema,) = inputs.values()
+        splitting = split(function.step, seen_by_function(schema, dtype))
+        return Partials(name, slicing, inputs, by, function, splitting)
+    except (NotShown, ValueError):
+        return Rows(name, showing)
 
 
 def _require_countable(
@@ -127,7 +161,7 @@ class WindowOperator(Operator):
         self.output_schema = self.emitter.output_schema
         self.times = self.intake.times
         self.keeps = self.holding.words
-        self.wants = PLACE if self.times else ()
+        self.wants = PLACE if self.times and self.holding.ordered else ()
         self.needs_keyed_partitions = not self.times
 
     def floors(

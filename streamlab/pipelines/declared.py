@@ -46,6 +46,8 @@ def _parts(transform: Transform[Any, Any]) -> Iterator[str]:
         if join.detail:
             yield join.detail
         yield from _late(getattr(join, "lateness_us", 0))
+        if (ttl_us := getattr(join, "ttl_us", None)) is not None:
+            yield f"a row is dropped {duration_text(ttl_us)} after it came"
 
 
 def _emitted(needs: Windowed) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from streamlab.connectors.combined import CombinedSource
 from streamlab.errors import PipelineError, UnknownName, UsageError
+from streamlab.formats.changes import OP
 from streamlab.pipelines.input import Input
 from streamlab.sinks import Sink
 from streamlab.sources import Source
@@ -186,6 +187,11 @@ class Pipeline:
         if len(self.inputs) == 1:
             return self.input.source
         return self._combined
+
+    @property
+    def rows_are_whole(self) -> bool:
+        """Whether changes among the rows are made here, with all values of the row."""
+        return all(OP not in one.schema.dtypes for one in self.inputs.values())
 
     @property
     def topics(self) -> Mapping[str, str]:

@@ -73,7 +73,7 @@ def guarantee_of(pipeline: Pipeline, ready: Ready) -> Guarantee:
 
     A row that may come out otherwise the second time does not replace itself.
     """
-    if isinstance(ready, Chain) and not getattr(ready, "deterministic", True):
+    if isinstance(ready, Chain) and not ready.deterministic:
         atomic = pipeline.sink.guarantee is Guarantee.ATOMIC
         return Guarantee.ATOMIC if atomic else Guarantee.AT_LEAST_ONCE
     return pipeline.sink.guarantee

@@ -11,7 +11,7 @@ from streamlab.errors import PipelineError
 from streamlab.operators.chain import Chain
 from streamlab.pipelines.input import Input
 from streamlab.pipelines.pipeline import Pipeline
-from streamlab.sources import Source
+from streamlab.sources import METADATA, Source
 from streamlab.transforms.application import Prepared, prepare
 from streamlab.transforms.event_time import EventTime, event_time
 
@@ -74,7 +74,7 @@ def _one_of(name: str, stream: Input, declared: EventTime | None) -> EventTime |
     own = stream.event_time
     if declared is None:
         return own
-    if declared.column not in stream.schema.dtypes:
+    if declared.column not in {*stream.schema.dtypes, *METADATA}:
         if own is not None:
             return own  # the transforms before make the column of it
         message = f"the input {name} has no column {declared.column!r} to tell its time"

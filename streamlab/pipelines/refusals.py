@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from streamlab.connectors import BUILT_IN
 from streamlab.connectors.combined import CombinedSource
 from streamlab.errors import PipelineError, UsageError, near_names
+from streamlab.formats.changes import OP
 from streamlab.operators.chain import Chain
 from streamlab.pipelines.pipeline import Pipeline
 from streamlab.pipelines.prepared import Ready
@@ -46,6 +47,7 @@ def refuse_rows(pipeline: Pipeline, ready: Ready) -> tuple[Claims, ...]:
         PipelineError: With the reason.
     """
     _require_key(pipeline, ready)
+    _require_changelog(pipeline, ready)
     shown = tuple(
         claims(one.steps, one.input_schema)
         for one in _stateless(ready)
@@ -80,6 +82,23 @@ def _require_key(pipeline: Pipeline, ready: Ready) -> None:
         if column and column not in known:
             message = f"the rows have no column {column!r}, the sink's key"
             raise PipelineError(message, hint=near_names(column, known))
+
+
+def _require_changelog(pipeline: Pipeline, ready: Ready) -> None:
+    """Changes of a result go where they change something, or where a log is kept.
+
+    A stream of changes that is only handed through stays what it is: an archive.
+    """
+    changes = isinstance(ready, Chain) and OP in ready.output_schema
+    if not changes or pipeline.sink.takes_changes:
+        return
+    name = pipeline.transforms[-1].name
+    message = f"{name}() gives changes, and the sink would add each of them as a row"
+    raise PipelineError(
+        message,
+        hint='use a sink with mode = "changes" or a topic; take final results instead; '
+        f"or rename the column {OP!r} in a transform behind it, to keep the log",
+    )
 
 
 def _require_claims(pipeline: Pipeline, shown: Claims) -> None:

@@ -1,12 +1,12 @@
 """A block: some rows of a state table, sorted by the hash of their key.
 
 It is in memory, and then sorted when first searched, or mapped from a file. Beside the
-columns of its layout a block has hidden ones::
+columns of its layout a block has hidden ones, which begin with ``streamlab:``::
 
-    _hash        UInt64, what it is sorted by; rows of a key in the order they were put
-    _sequence    UInt64, in which order rows were put; only in tables with a due time
-    _due_at      Int64, the due times sorted, nulls last; only in files
-    _due_row     UInt32, the row of each; only in files
+    hash        UInt64, what it is sorted by; rows of a key in the order they were put
+    sequence    UInt64, in which order rows were put; only in tables with a due time
+    due_at      Int64, the due times sorted, nulls last; only in files
+    due_row     UInt32, the row of each; only in files
 
 A table without keys is sorted by the order in which its rows were put.
 """
@@ -20,8 +20,8 @@ import polars as pl
 
 from streamlab.state.hashing import HASH, SEQUENCE, by_hash, comparable
 
-DUE_AT: Final = "_due_at"
-DUE_ROW: Final = "_due_row"
+DUE_AT: Final = "streamlab:due_at"
+DUE_ROW: Final = "streamlab:due_row"
 INDEX: Final = (DUE_AT, DUE_ROW)
 
 
@@ -42,7 +42,7 @@ class Block:
             rows: With the layout's columns, and hidden ones.
             keys: The layout's.
             due: The layout's.
-            is_sorted: Whether they are sorted by their ``_hash`` already.
+            is_sorted: Whether they are sorted by their the hash already.
         """
         self.rows = rows
         self.keys = list(keys)
@@ -77,7 +77,7 @@ class Block:
         """Return where some keys are.
 
         Args:
-            wanted: The key columns and ``_hash``, sorted by it, each key once.
+            wanted: The key columns and the hash, sorted by it, each key once.
 
         Returns:
             Row in this block and row in ``wanted``, for each match, in the order of
@@ -156,6 +156,11 @@ def with_due_index(rows: pl.DataFrame, due: str | None) -> pl.DataFrame:
     """Return the rows of a block with what they are found by when they are due."""
     if due is None:
         return rows
-    times = rows[due]
-    order = times.arg_sort(nulls_last=True).cast(pl.UInt32)
-    return rows.with_columns(times.gather(order).alias(DUE_AT), order.alias(DUE_ROW))
+    # As in by_hash: one thread, and no other thread of polars is kept from an epoch.
+    order = pl.DataFrame({DUE_AT: rows[due]}).with_columns(
+        pl.int_range(pl.len(), dtype=pl.UInt32).alias(DUE_ROW)
+    )
+    order = order.sort(
+        DUE_AT, nulls_last=True, maintain_order=True, multithreaded=False
+    )
+    return rows.hstack(order)

@@ -25,7 +25,7 @@ from streamlab.state.merging import slices
 from streamlab.state.run import Part, Run, StoredBlock, merge
 from streamlab.state.table import TableLayout
 
-BLOCK_ROWS: Final = 524_288
+BLOCK_ROWS: Final = 1_048_576
 """About how many rows a block has."""
 
 _RATIO: Final = 3

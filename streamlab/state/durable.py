@@ -97,10 +97,7 @@ class DurableTable(StateTable):
     def put(self, rows: pl.DataFrame) -> None:
         """Add rows; see ``StateTable.put``."""
         rows = rows.select(self.layout.schema.names())
-        if rows.schema != self.layout.schema:
-            wrong = [n for n, of in rows.schema.items() if of != self.layout.schema[n]]
-            message = f"rows for the state table {self.layout.name} have another dtype"
-            raise UsageError(f"{message} in {', '.join(wrong)}")
+        self._require_dtypes(rows.schema, "rows")
         if not rows.height:
             return
         if is_ordered(self.layout):
@@ -263,6 +260,16 @@ class DurableTable(StateTable):
             run.is_merged = True
             self.runs.append(run)
 
+    def _require_dtypes(self, schema: pl.Schema, what: str) -> None:
+        """Refuse what would be another value in another dtype."""
+        stored = self.layout.schema
+        wrong = [name for name, dtype in schema.items() if dtype != stored[name]]
+        if wrong:
+            message = (
+                f"{what} for the state table {self.layout.name} have another dtype"
+            )
+            raise UsageError(f"{message} in {', '.join(wrong)}")
+
     def _fresh_run(self) -> Run:
         return Run.in_memory(self.layout, self._rows, self._graves)
 
@@ -288,6 +295,7 @@ class DurableTable(StateTable):
             message = f"the state table {self.layout.name} has no keys"
             raise UsageError(message)
         wanted = keys.select(self._keys)
+        self._require_dtypes(wanted.schema, "keys")
         wanted = wanted.with_columns(hashes(wanted, self._keys)).sort(HASH)
         if wanted[HASH].n_unique() < wanted.height:
             wanted = wanted.unique(maintain_order=True)
@@ -346,10 +354,10 @@ class DurableTable(StateTable):
         """Return the due rows of the runs that nothing newer hides."""
         pieces: list[pl.DataFrame] = []
         for number, run in enumerate(self.runs):
-            for frame in run.due_frames(until):
-                rows = self._not_hidden(frame, self.runs[number + 1 :])
-                if rows.height:
-                    pieces.append(_with_columns(self.layout, rows))
+            frames = run.due_frames(until)
+            if frames:
+                due = pl.concat(_with_sequence(self.layout, one) for one in frames)
+                pieces.append(self._not_hidden(due, self.runs[number + 1 :]))
         return pieces
 
     def _not_hidden(self, rows: pl.DataFrame, newer: Sequence[Run]) -> pl.DataFrame:
@@ -390,5 +398,5 @@ def _less(rows: pl.DataFrame, numbers: pl.Series) -> pl.DataFrame:
     return rows.filter(~every.is_in(numbers.cast(pl.UInt32).implode()))
 
 
-def _with_columns(layout: TableLayout, rows: pl.DataFrame) -> pl.DataFrame:
+def _with_sequence(layout: TableLayout, rows: pl.DataFrame) -> pl.DataFrame:
     return visible(layout, rows).with_columns(rows[SEQUENCE])

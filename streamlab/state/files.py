@@ -56,18 +56,17 @@ class Files:
         """Return where what is written now is."""
         return Written(hostname(), str(self.folder.absolute()))
 
-    def write(self, data: bytes, suffix: str) -> str:
+    def write(self, name: str, data: bytes) -> None:
         """Write a file durably.
 
-        Returns:
-            Its name.
+        Args:
+            name: As :func:`named` gave it.
+            data: Its content.
 
         Raises:
             StateError: The disk is full or does not allow it.
         """
-        name = hashlib.sha256(data).hexdigest()[:_DIGITS] + suffix
         self._place(name, lambda path: path.write_bytes(data))
-        return name
 
     def adopt(self, write: Callable[[Path], object], suffix: str) -> str:
         """Let ``write`` write a file, and make it durable.
@@ -205,6 +204,11 @@ class Files:
             "give all machines one URL for the state; or begin without state: "
             "streamlab state reset PIPELINE",
         )
+
+
+def named(data: bytes, suffix: str) -> str:
+    """Return the name of a file with some content."""
+    return hashlib.sha256(data).hexdigest()[:_DIGITS] + suffix
 
 
 def hostname() -> str:

@@ -14,13 +14,14 @@ import hashlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import Final
 
 import polars as pl
 
-HASH = "_hash"
+HASH: Final = "streamlab:hash"
 """Hidden UInt64 column: the hash of the key."""
 
-SEQUENCE = "_sequence"
+SEQUENCE: Final = "streamlab:sequence"
 """Hidden UInt64 column: in which order the rows were put."""
 
 _SEED = 5

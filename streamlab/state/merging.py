@@ -19,7 +19,7 @@ SLICE_ROWS: Final = 65_536
 def slices(layout: TableLayout, runs: Sequence[Run]) -> Iterator[list[Part]]:
     """Yield the parts of some runs for one range of hashes after another.
 
-    All rows of a key are in one range. The parts carry the column ``_hash``.
+    All rows of a key are in one range. The parts carry the column the hash.
 
     Args:
         layout: Of the table.

@@ -19,7 +19,7 @@ from streamlab.state.block import Block
 from streamlab.state.hashing import HASH, SEQUENCE
 from streamlab.state.table import TableLayout
 
-_DEAD = "_dead"
+_DEAD = "streamlab:dead"
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Run:
         """Return the rows of some keys, also those that are gone.
 
         Args:
-            wanted: The key columns and ``_hash``, sorted by it, each key once.
+            wanted: The key columns and the hash, sorted by it, each key once.
 
         Returns:
             Frames of rows, and which rows of ``wanted`` have any.
@@ -143,9 +143,7 @@ class Run:
         found = [
             block.find(some)[1] + start for block, start, some in self._by_block(wanted)
         ]
-        return (
-            pl.concat([*found, self.buried(wanted)]) if found else self.buried(wanted)
-        )
+        return pl.concat([self.buried(wanted), *found])
 
     def buried(self, wanted: pl.DataFrame) -> pl.Series:
         """Return which rows of ``wanted`` have a grave here."""
@@ -192,9 +190,9 @@ class Part:
     """Rows and graves of a run, or of a range of hashes of it, to be merged.
 
     Attributes:
-        rows: With the layout's columns, ``_sequence`` where it has one, and perhaps
-            ``_hash``.
-        graves: Key columns, and perhaps ``_hash``; or None.
+        rows: With the layout's columns, the sequence where it has one, and perhaps
+            the hash.
+        graves: Key columns, and perhaps the hash; or None.
         floor: As in the run.
     """
 

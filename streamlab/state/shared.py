@@ -6,6 +6,8 @@ call returns; what it needs and does not have it fetches, and checks like all fi
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,17 @@ class SharedFiles(Files):
         shared = {name for name in there if Path(name).suffix in SUFFIXES}
         return sorted({*super().names(), *shared})
 
-    def delete(self, names: Any) -> None:
+    def age_s(self, name: str, now_s: float) -> float:
+        """Return for how many seconds a file has been there, or 0 if it is not."""
+        if self.path(name).exists():
+            return super().age_s(name, now_s)
+        try:
+            modified: datetime = self._system.modified(f"{self._root}/{name}")
+        except Exception:  # noqa: BLE001 - not every file system knows
+            return 0.0
+        return now_s - modified.timestamp()
+
+    def delete(self, names: Collection[str]) -> None:
         """Delete files, here and there; those that are not there are no matter."""
         super().delete(names)
         for name in names:

@@ -4,7 +4,8 @@ The order of calls, all but ``confirm`` from one thread::
 
     TaskState.open(home, task, layouts, state_id)
     tables, meta          read and changed in an epoch
-    save()                before the sink commits; names the version for its progress
+    save()                before the sink commits; names the version for its progress;
+                          or seal(), and write() of what it returns from any thread
     confirm(state_id)     after the sink has committed, from any thread
     close()
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -27,7 +29,7 @@ from streamlab.failpoints import passing
 from streamlab.state.compaction import Compaction, mapped
 from streamlab.state.durable import Changes, DurableTable
 from streamlab.state.evolution import described, require_compatible
-from streamlab.state.files import VERSION, Files
+from streamlab.state.files import VERSION, Files, named
 from streamlab.state.home import StateHome
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.state.version import (
@@ -67,6 +69,31 @@ class _Known:
     files: frozenset[str]
 
 
+@dataclass(frozen=True)
+class Sealed:
+    """A version that has an id and is not written yet.
+
+    Attributes:
+        state_id: The id.
+    """
+
+    state_id: str
+    _files: Files
+    _data: bytes
+
+    def write(self) -> None:
+        """Write it durably; where that fails, it can be tried again.
+
+        Raises:
+            StateError: It cannot be written.
+            Unavailable: The place that the state is shared in cannot be reached.
+        """
+        passing("before-state-save")
+        if self._data:
+            self._files.write(file_of(self.state_id), self._data)
+        passing("after-state-save")
+
+
 class TaskState:
     """The state of one task. See the module's docstring for the order of calls.
 
@@ -94,11 +121,13 @@ class TaskState:
         self._logs: list[str] = []
         self._log_bytes: list[int] = []
         self._saved_meta = b""
-        self._unwritten: tuple[Version, bytes] | None = None
+        self._unwritten: Sealed | None = None
         self._compaction: Compaction | None = None
         self._covered = 0
         self._line: list[_Known] = []
         self._lock = threading.Lock()
+        # Deleting takes milliseconds, and nobody waits for it.
+        self._sweeping = ThreadPoolExecutor(1, "streamlab-sweeping")
         if version:
             self._continue(*version)
 
@@ -161,23 +190,33 @@ class TaskState:
             StateError: The state is larger than its limit, or cannot be written.
             Unavailable: The place that the state is shared in cannot be reached.
         """
-        passing("before-state-save")
-        if self._unwritten is None:
-            adopted = self._adopt(wait=self._memory_bytes > _MOST_MEMORY * MEMORY_BYTES)
-            self._require_below_limit()
-            changes = {name: table.seal() for name, table in self._tables.items()}
-            if not adopted and self.state_id and not self._is_changed(changes):
-                return self.state_id
-            version = self._version()
-            self._unwritten = version, encoded(version, changes)
-        version, data = self._unwritten
-        name = self._files.write(data, VERSION)
+        sealed = self._unwritten or self.seal()
+        self._unwritten = sealed
+        sealed.write()
         self._unwritten = None
+        return sealed.state_id
+
+    def seal(self) -> Sealed:
+        """End an epoch without writing it yet: another thread may do that.
+
+        Versions must be written in the order in which they were sealed, each before
+        the sink commits its epoch.
+
+        Raises:
+            StateError: The state is larger than its limit.
+        """
+        adopted = self._adopt(wait=self._memory_bytes > _MOST_MEMORY * MEMORY_BYTES)
+        self._require_below_limit()
+        changes = {name: table.seal() for name, table in self._tables.items()}
+        if not adopted and self.state_id and not self._is_changed(changes):
+            return Sealed(self.state_id, self._files, b"")
+        version = self._version()
+        data = encoded(version, changes)
+        name = named(data, VERSION)
         self.state_id = id_of(name, version.written.host)
         self._continue(self.state_id, version, len(data))
-        passing("after-state-save")
         self._compact()
-        return self.state_id
+        return Sealed(self.state_id, self._files, data)
 
     def confirm(self, state_id: str) -> None:
         """Learn that a version is the current one, so that old ones may go.
@@ -193,7 +232,8 @@ class TaskState:
             dropped, self._line = self._line[:first], self._line[first:]
             kept = {name for known in self._line for name in known.files}
             gone = {name for known in dropped for name in known.files} - kept
-        self._files.delete(gone)
+        if gone:
+            self._sweeping.submit(self._files.delete, gone)
 
     def compact(self) -> None:
         """Write all that is in memory to segments now; the next save names them."""
@@ -206,6 +246,7 @@ class TaskState:
         if self._compaction is not None:
             self._compaction.cancel()
             self._compaction = None
+        self._sweeping.shutdown()
 
     @property
     def _memory_bytes(self) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
@@ -121,9 +121,9 @@ def encoded(version: Version, changes: Mapping[str, Changes]) -> bytes:
         changes: Table → what the epoch changed.
     """
     body = io.BytesIO()
-    header = asdict(version)
+    tables = dict(version.tables)
     for name, change in changes.items():
-        parts = {}
+        parts: dict[str, tuple[int, int]] = {}
         for kind, frame in (("rows", change.rows), ("graves", change.graves)):
             if frame is not None:
                 start = body.tell()
@@ -131,8 +131,8 @@ def encoded(version: Version, changes: Mapping[str, Changes]) -> bytes:
                 frame.write_ipc(data, record_batch_size=max(1, frame.height))
                 body.write(data.getbuffer())
                 parts[kind] = (start, body.tell() - start)
-        header["tables"][name]["parts"] = parts
-    text = orjson.dumps(header)
+        tables[name] = replace(tables[name], parts=parts)
+    text = orjson.dumps(replace(version, tables=tables))
     length = len(text).to_bytes(_LENGTH_BYTES, "little")
     return b"".join([_MAGIC, length, text, body.getbuffer()])
 

@@ -42,7 +42,10 @@ class Alignment:
         if self.zone == "UTC":
             return multiple
         if self.every.calendar:
-            return self.instants(multiple)
+            # Where the clock was put back over a boundary, that was reached already.
+            following = self.instants(self.every.after(multiple))
+            reached = following <= instants
+            return _where(reached, following, self.instants(multiple))
         starts = instants - (local - multiple)
         crossed = self.local(starts) - starts != local - instants
         if not crossed.any():

@@ -63,6 +63,7 @@ class Folded:
         lateness_us: How far behind the watermark a row is still taken, in µs.
         ttl_us: After how long without events a key's state is dropped, in µs of event
             time where there is one, else of the clock; None keeps it.
+        changelog: Whether the function reads rows with ``_op`` as a log of changes.
     """
 
     keys: tuple[str, ...]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from streamlab.transforms import source
-from streamlab.transforms.expressions import Json, LooksAcross, NotShown
+from streamlab.transforms.expressions import Json, LooksAcross, NotShown, holds
 from streamlab.transforms.nodes import Walk
 from streamlab.transforms.steps import Step
 from streamlab.transforms.verdicts import (
@@ -74,6 +74,31 @@ def claims(steps: Sequence[Step], input_schema: pl.Schema) -> Claims:
         return Claims(Verdict("unknown", why), Verdict("unknown", why), False)
     order = failed(ORDER_NOT_PROMISED, flow.disorder) if flow.disorder else _ORDER_SHOWN
     return Claims(_ROWS_SHOWN, order, flow.at_most_one)
+
+
+def tree(step: Step, input_schema: pl.Schema) -> Json:
+    """Return the plan of a function that gives the same for the same input.
+
+    Args:
+        step: The function of one stream, with its tables.
+        input_schema: Columns that it gets.
+
+    Raises:
+        NotShown: There is no plan, or it is not all that there is.
+    """
+    finding = source.changing(step.transform.function)
+    if finding:
+        raise NotShown(finding)
+    return _plan([step], input_schema)
+
+
+def is_stream(node: Json) -> bool:
+    """Return whether a node of a plan is the stream as it comes."""
+    if not isinstance(node, dict) or list(node) != ["Scan"]:
+        return False
+    arguments = node["Scan"]["unified_scan_args"]
+    changed = arguments["row_index"] or arguments["pre_slice"]
+    return not changed and holds(node, frozenset({_STREAM}))
 
 
 def _no_order(why: str) -> Verdict:

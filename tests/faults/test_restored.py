@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from streamlab.connectors.memory import MemoryTarget
-from streamlab.connectors.postgres import timelines
+from streamlab.connectors.postgres.reading import timelines
 from streamlab.errors import SlotLost
 from streamlab.stack import Stack
 from streamlab.stack.account import hand_over, unprivileged

@@ -30,7 +30,7 @@ import psycopg
 
 from streamlab import stack
 from streamlab.connectors.parquet.sink import scan
-from streamlab.connectors.postgres.lsn import lsn_number
+from streamlab.connectors.postgres.reading.lsn import lsn_number
 from streamlab.failpoints import PLACES
 from tests.cut_kafka import CutKafka, cut_kafka
 from tests.faults.conftest import messages_of

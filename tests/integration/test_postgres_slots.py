@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from streamlab.connectors.memory import MemorySink, MemoryTarget, Wait
-from streamlab.connectors.postgres import published, replication, streaming
-from streamlab.connectors.postgres import slot as slots
+from streamlab.connectors.postgres.reading import published, replication, streaming
+from streamlab.connectors.postgres.reading import slot as slots
 from streamlab.engines.local import Worker
 from streamlab.errors import (
     DatabaseReplaced,

@@ -13,10 +13,12 @@ import psycopg
 import pytest
 
 from streamlab.connectors.memory import MemorySink, MemoryTarget
-from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.overlap import Overlap
+from streamlab.connectors.postgres import connection as database
+from streamlab.connectors.postgres.reading.kept import KeptProgress
+from streamlab.connectors.postgres.reading.overlap import Overlap
+from streamlab.connectors.postgres.reading.snapshot import Snapshot, SnapshotState
 from streamlab.engines.local import Worker
-from streamlab.errors import PositionLost
+from streamlab.errors import PositionLost, Unavailable
 from streamlab.pipelines import Input, Pace
 from streamlab.sinks import Guarantee
 from tests.integration.test_postgres_source import Shop, replayed, shop, there
@@ -239,3 +241,13 @@ def test_a_sink_without_a_position_gets_what_it_may_not_have(shop: Shop) -> None
     assert rows == there(shop)
     assert frame.height > read
     assert frame.select("_lsn", "_index").n_unique() == frame.height
+
+
+def test_a_snapshot_whose_connection_broke_is_taken_again(shop: Shop) -> None:
+    """It is gone with the connection that has exported it; that passes."""
+    address = database.find("", shop.dsn)
+    with psycopg.connect(shop.dsn) as holding:
+        row = holding.execute("SELECT pg_export_snapshot()").fetchone()
+    assert row is not None
+    with pytest.raises(Unavailable, match="the snapshot is gone"):
+        Snapshot(address, row[0], [], SnapshotState(()))

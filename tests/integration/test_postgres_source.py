@@ -18,8 +18,8 @@ from confluent_kafka import Consumer, TopicPartition
 
 from streamlab.connectors.kafka.sink import KafkaSink
 from streamlab.connectors.memory import MemorySink, MemoryTarget
-from streamlab.connectors.postgres import streaming
 from streamlab.connectors.postgres.changes.pgoutput import Decoder
+from streamlab.connectors.postgres.reading import streaming
 from streamlab.connectors.postgres.sink import PostgresSink
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.engines.local import Worker

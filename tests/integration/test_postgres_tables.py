@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from streamlab.connectors.memory import MemorySink, MemoryTarget
-from streamlab.connectors.postgres import monitor
-from streamlab.connectors.postgres.looking import look
-from streamlab.connectors.postgres.seen import Seen
+from streamlab.connectors.postgres.reading import monitor
+from streamlab.connectors.postgres.reading.looking import look
+from streamlab.connectors.postgres.reading.seen import Seen
 from streamlab.engines.local import Worker
 from streamlab.errors import Refused, Unavailable, UsageError
 from streamlab.pipelines import Pace, Pipeline

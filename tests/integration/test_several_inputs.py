@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections.abc import Iterator
@@ -19,11 +20,12 @@ from streamlab.connectors.kafka.source import KafkaSource
 from streamlab.connectors.memory import MemorySink
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.contracts import Schema
-from streamlab.engines.local import position
+from streamlab.engines.local import Worker, position
 from streamlab.errors import Fenced, OffsetExpired, TopicRecreated, UsageError
 from streamlab.pipelines import DeadLetters, Input, Pipeline
 from streamlab.positions import Progress, TopicPartition
-from streamlab.sinks import Guarantee, SinkBatch, SinkContext
+from streamlab.sinks import Guarantee, Sink, SinkBatch, SinkContext
+from streamlab.transforms.event_time import event_time
 from streamlab.values import FrameValues
 from tests.integration.kafka_readers import (
     PATIENCE_S,
@@ -331,6 +333,126 @@ def test_positions_of_all_inputs_are_seen_and_set_from_outside(topics: Topics):
     assert {one.progress.state_id for one in stored} == {None}
     position.forget(pipeline)
     assert [one.position for one in position.places(pipeline)] == [None] * 4
+
+
+TIMED = Schema.of({"id": pl.Int64(), "at": pl.Int64()})
+TIME = event_time("at", unit="s")
+
+
+@sl.transform(window=sl.tumbling("1h", on=TIME))
+def both(flights: pl.LazyFrame, planes: pl.LazyFrame) -> pl.LazyFrame:
+    counted = flights.group_by("window_start").len("flights")
+    others = planes.group_by("window_start").len("planes")
+    return (
+        counted.join(others, on="window_start", how="full", coalesce=True)
+        .with_columns(pl.col("flights", "planes").fill_null(0))
+        .select(pl.col("window_start").dt.hour().cast(pl.Int32), "flights", "planes")
+    )
+
+
+def pipeline_of(name: str, flights: Input, planes: Input, sink: Sink) -> Pipeline:
+    return Pipeline(
+        name=name,
+        inputs={"flights": flights, "planes": planes},
+        transforms=(both,),
+        sink=sink,
+        dead_letters=DeadLetters(file=Path("dead.jsonl")),
+    )
+
+
+def timed(address: str, topic: str, hours: range) -> None:
+    """Write ten events an hour into each of two partitions."""
+    for number in range(2):
+        values = [
+            json.dumps({"id": n, "at": hour * 3600 + n}).encode()
+            for hour in hours
+            for n in range(10)
+        ]
+        produce(address, topic, values, partition=number)
+
+
+def hours(frame: pl.DataFrame) -> list[tuple[int, int, int]]:
+    return sorted(frame.select("window_start", "flights", "planes").iter_rows())
+
+
+def test_a_worker_joins_two_topics_in_windows_across_restarts(
+    make_topic, kafka_address: str
+):
+    """Three workers, one after the other, give each window once, with both inputs."""
+    flights, planes, sink = make_topic(2), make_topic(2), MemorySink()
+    made = pipeline_of(
+        f"both-{uuid.uuid4().hex[:8]}",
+        Input(KafkaSource(flights), "json", TIMED),
+        Input(KafkaSource(planes), "json", TIMED),
+        sink,
+    )
+    for run in range(3):
+        timed(kafka_address, flights, range(run * 3, run * 3 + 3))
+        timed(kafka_address, planes, range(run * 3, run * 3 + 3))
+        Worker(made).run(until_caught_up=run < 2, finish=run == 2)
+
+    assert hours(sink.target.frame()) == [(hour, 20, 20) for hour in range(9)]
+
+
+def test_a_transaction_has_the_rows_of_two_inputs_and_their_positions(
+    make_topic, kafka_address: str
+):
+    """A transactional sink keeps the one task of both topics in the group's offsets."""
+    flights, planes, out = make_topic(2), make_topic(2), make_topic()
+    made = pipeline_of(
+        f"both-{uuid.uuid4().hex[:8]}",
+        Input(KafkaSource(flights), "json", TIMED),
+        Input(KafkaSource(planes), "json", TIMED),
+        KafkaSink(out, transactional=True),
+    )
+    for run in range(2):
+        timed(kafka_address, flights, range(run * 3, run * 3 + 3))
+        timed(kafka_address, planes, range(run * 3, run * 3 + 3))
+        Worker(made).run(until_caught_up=run < 1, finish=run == 1)
+
+    schema = Schema.of(dict.fromkeys(("window_start", "flights", "planes"), pl.Int64()))
+    frame = sl.tap(out, schema=schema).frame
+    assert hours(frame) == [(hour, 20, 20) for hour in range(6)]
+    places = position.places(made)
+    assert {one.position for one in places} == {60}
+    assert len({(one.progress.task, one.progress.epoch) for one in places}) == 1
+
+
+def test_a_worker_joins_a_topic_and_a_database_in_windows(
+    make_topic, kafka_address: str, planes: str, postgres_dsn: str
+):
+    """Rows of a table and events of a topic meet; positions of both are in the sink."""
+    flights, sink = make_topic(2), MemorySink()
+    source = PostgresSource(tables=(f"public.{planes}",), dsn=postgres_dsn)
+    with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+        connection.execute(f"alter table {planes} add at bigint default 60 not null")
+    made = pipeline_of(
+        f"both-{uuid.uuid4().hex[:8]}",
+        Input(KafkaSource(flights), "json", TIMED),
+        Input(source, "rows", source.schema()),
+        sink,
+    )
+    try:
+        timed(kafka_address, flights, range(2))
+        Worker(made).run(until_caught_up=True)
+        timed(kafka_address, flights, range(2, 4))
+        with psycopg.connect(postgres_dsn, autocommit=True) as connection:
+            connection.execute(
+                f"insert into {planes} select 100 + i, 'x', 7200 + i "
+                "from generate_series(1, 5) i"
+            )
+        Worker(made).run(finish=True)
+
+        assert hours(sink.target.frame()) == [
+            (0, 20, 10),
+            (1, 20, 0),
+            (2, 20, 5),
+            (3, 20, 0),
+        ]
+        (progress,) = sink.stored(made.name)
+        assert {one.topic for one in progress.positions} == set(made.topics)
+    finally:
+        position.forget(made)
 
 
 @pytest.fixture

@@ -89,6 +89,7 @@ class CombinedReader(Reader):
         self._here: dict[TopicPartition, Position] = {}
         self._reached: set[TopicPartition] = set()
         self._targets: dict[TopicPartition, Position] = {}
+        # What came while partitions of other parts were waited for, in order.
         self._ahead: list[RawBatch] = []
         self._only: frozenset[str] | None = None
         self._held = self._closing = self._begun = False
@@ -176,7 +177,9 @@ class CombinedReader(Reader):
                 self._turn = (self._turn + 1) % len(self._parts)
                 batch = self._parts[self._turn].poll(max_rows, wait_s)
                 if batch is not None:
-                    return batch
+                    self._ahead.append(batch)
+                if self._ahead:
+                    return self._ahead.pop(0)
             left_s = until - time.monotonic()
             if left_s <= 0:
                 break

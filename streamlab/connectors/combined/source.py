@@ -103,6 +103,12 @@ class CombinedSource(Source):
         )
         return " and ".join(places)
 
+    @property
+    def forgets_when(self) -> str:  # type: ignore[override]  # a constant of others
+        """How positions can be gone from there."""
+        ways = (source.forgets_when for source in self.inputs.values())
+        return " or ".join(dict.fromkeys(ways))
+
     def positions(self, pipeline: str) -> CombinedPositions:
         """Return where the pipeline stands in all inputs."""
         return CombinedPositions(self.parts(pipeline))

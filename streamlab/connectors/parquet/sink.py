@@ -58,6 +58,11 @@ class ParquetSink(Sink):
         """Rows and position become real by the same line of the log."""
         return Guarantee.ATOMIC
 
+    @property
+    def takes_changes(self) -> bool:
+        """Files have rows added only."""
+        return False
+
     def open(self, context: SinkContext) -> ParquetWriter:
         """Create the folder, or check that the rows fit what is there."""
         return ParquetWriter(self, context)

@@ -14,11 +14,11 @@ from psycopg import sql
 
 from streamlab.connectors.diagnosis import Diagnosis, Examination, Finding
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import published
-from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.slot import megabytes
+from streamlab.connectors.postgres.reading import published
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading.slot import megabytes
 from streamlab.errors import ConnectorError, UsageError
 
 MOST_LISTED = 10

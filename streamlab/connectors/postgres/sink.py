@@ -94,6 +94,11 @@ class PostgresSink(Sink):
         """Rows and position are in one transaction."""
         return Guarantee.ATOMIC
 
+    @property
+    def takes_changes(self) -> bool:
+        """Only ``changes`` deletes the row of a delete."""
+        return self.mode == "changes"
+
     def open(self, context: SinkContext) -> PostgresWriter:
         """Connect, and create or check the table."""
         return PostgresWriter(self, context)
@@ -165,7 +170,8 @@ class PostgresWriter(Writer):
             raise SchemaError(
                 message, hint="a PostgreSQL source gives it: keep it in the transform"
             )
-        if schema.get(UNAVAILABLE) != UNSENT:
+        whole = self._context.whole and UNAVAILABLE not in schema
+        if schema.get(UNAVAILABLE) != UNSENT and not whole:
             # Without the list, values that were not sent would be written as null.
             found = schema.get(UNAVAILABLE, "missing")
             message = (
@@ -182,7 +188,12 @@ class PostgresWriter(Writer):
         own = {name: schema[name] for name in own_columns(schema.names())}
         staging = f"streamlab_{zlib.crc32(f'{self._name}: {own}'.encode()):08x}"
         replica = Application(self._name, own, tuple(sink.key), sink.truncate, staging)
-        return own, replica.put
+        if not whole:
+            return own, replica.put
+        nothing = pl.lit([], dtype=UNSENT).alias(UNAVAILABLE)
+        return own, lambda connection, rows: replica.put(
+            connection, rows.with_columns(nothing)
+        )
 
     def claim(self, initial: Sequence[Progress]) -> Sequence[Progress]:
         """Insert progress for new tasks and return what is stored."""

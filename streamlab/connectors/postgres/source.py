@@ -10,17 +10,19 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import psycopg
 
+from streamlab import registry
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import lsn, published
-from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.connection import NAME_BYTES
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.looking import Reading, look
-from streamlab.connectors.postgres.reader import PostgresReader
-from streamlab.connectors.postgres.seen import Seen
-from streamlab.connectors.postgres.shapes import (
+from streamlab.connectors.postgres.reading import lsn, published
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading.kept import KeptProgress
+from streamlab.connectors.postgres.reading.looking import Reading, look
+from streamlab.connectors.postgres.reading.reader import PostgresReader
+from streamlab.connectors.postgres.reading.seen import Seen
+from streamlab.connectors.postgres.reading.shapes import (
     EVENT_COLUMNS,
+    DebeziumAvroShape,
     DebeziumShape,
     FlatShape,
     RowShape,
@@ -57,8 +59,8 @@ class PostgresSource(Source):
         snapshot: ``initial`` reads the rows that are there first; ``never`` only what
             changes from now on.
         shape: ``rows`` are a table's columns, ``flat`` events with the row as JSON,
-            ``debezium`` events in Debezium's envelope; by default rows for one table
-            and flat events for several.
+            ``debezium`` events in Debezium's envelope, ``debezium-avro`` the same in
+            Avro; by default rows for one table and flat events for several.
         publish: ``all`` changes, or ``inserts`` only: for tables without a key.
         keys: Columns that tell the rows of a table apart, by ``schema.table``: for
             tables without a key that have the replica identity FULL, or of which only
@@ -79,7 +81,7 @@ class PostgresSource(Source):
     publication: str = ""
     slot: str = ""
     snapshot: Literal["initial", "never"] = "initial"
-    shape: Literal["", "rows", "flat", "debezium"] = ""
+    shape: Literal["", "rows", "flat", "debezium", "debezium-avro"] = ""
     publish: Literal["all", "inserts"] = "all"
     keys: Mapping[str, Sequence[str]] = field(default_factory=dict)
     as_text: Sequence[str] = ()
@@ -110,7 +112,14 @@ class PostgresSource(Source):
             raise UsageError(message, hint='name one table, or use shape = "flat"')
 
     def open(self, pipeline: str, listener: Listener) -> PostgresReader:
-        """Look at the database; nothing is made before the first poll."""
+        """Look at the database; nothing is made before the first poll.
+
+        Raises:
+            SettingsError: Avro is asked for, and the profile has no schema registry.
+            MissingExtra: It is, and the extra ``registry`` is not installed.
+        """
+        if self.shape == "debezium-avro":
+            registry.connect(self.profile)
         return PostgresReader(self.reading(pipeline), listener)
 
     def describe(self) -> str:
@@ -181,6 +190,8 @@ class PostgresSource(Source):
     def _shape(self, pipeline: str) -> Shape:
         if self._has_rows:
             return RowShape()
+        if self.shape == "debezium-avro":
+            return DebeziumAvroShape(pipeline, self.profile)
         return DebeziumShape(pipeline) if self.shape == "debezium" else FlatShape()
 
 

@@ -101,11 +101,18 @@ def parts_of(pipeline: Pipeline, retrying: Retrying, *, keeps_state: bool) -> Pa
         first,
         stateful,
         ready.output_schema,
-        Tasks(grouping, keyed=True),
+        Tasks(grouping, keyed=True, in_order=_in_order(pipeline, ready)),
         Pulse(early_s=_early_s(pipeline)),
         stateful,
         streams,
     )
+
+
+def _in_order(pipeline: Pipeline, chain: Chain) -> str:
+    """Return the transform that takes events as they come; "" if it does not."""
+    if not chain.operators[0].needs_keyed_partitions:
+        return ""
+    return next(one.name for one in pipeline.transforms if one.needs is not None)
 
 
 def _early_s(pipeline: Pipeline) -> float | None:

@@ -40,7 +40,7 @@ class History:
     def of(cls, pipeline: Pipeline) -> History:
         """Return the mark's place for a pipeline."""
         folder = Settings.load().state_folder / "history"
-        source = pipeline.input.source
+        source = pipeline.source
         return cls(
             pipeline.name,
             folder / f"{pipeline.name}.json",

@@ -313,9 +313,13 @@ def _store_in_sink(
     known: Collection[str],
 ) -> None:
     schema = prepared_of(pipeline).output_schema
-    writer = pipeline.sink.open(
-        SinkContext(pipeline.name, schema, worker=f"{pipeline.name}-reset")
+    context = SinkContext(
+        pipeline.name,
+        schema,
+        worker=f"{pipeline.name}-reset",
+        whole=pipeline.rows_are_whole,
     )
+    writer = pipeline.sink.open(context)
     try:
         claimed = writer.claim(before) or before
         # A task that the sink has not heard of is where the claim has put it.

@@ -7,10 +7,11 @@ and all of them together are one task, which runs in one worker.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from streamlab.errors import PositionLost
+from streamlab.errors import PipelineError, PositionLost
 from streamlab.pipelines.grouping import Grouping
 from streamlab.positions import Position, Progress, Span, TopicPartition
 from streamlab.sources import Assignment
@@ -23,6 +24,8 @@ class Tasks:
     Attributes:
         grouping: Which partitions make a task.
         keyed: Whether state is kept by keys that are spread over the partitions.
+        in_order: Transform that takes the events of a key as they come, which is one
+            order only within a partition; "" if none does.
         sent: Task → its progress with all epochs that were sent; without state ids,
             which only the computing thread knows.
         here: Partitions that this worker has.
@@ -31,6 +34,7 @@ class Tasks:
 
     grouping: Grouping = Grouping.ALONE
     keyed: bool = False
+    in_order: str = ""
     sent: dict[str, Progress] = field(default_factory=dict)
     here: set[TopicPartition] = field(default_factory=set)
     committed: dict[TopicPartition, Progress] = field(default_factory=dict)
@@ -40,10 +44,17 @@ class Tasks:
         return self.grouping.task_of(partition)
 
     def initial(self, given: Assignment) -> list[Progress]:
-        """Return the first progress of every task of the topics."""
+        """Return the first progress of every task of the topics.
+
+        Raises:
+            PipelineError: Events of one key could come in any order.
+        """
         positions: dict[str, dict[TopicPartition, Position]] = {}
         for partition, position in sorted(given.start.items()):
             positions.setdefault(self.name_of(partition), {})[partition] = position
+        if self.in_order:
+            for task in positions.values():
+                _require_one_order(self.in_order, task)
         return [
             Progress(
                 task=task,
@@ -149,6 +160,23 @@ class Tasks:
             for partition, position in one.positions.items()
             if partition in self.here
         }
+
+
+def _require_one_order(name: str, partitions: Iterable[TopicPartition]) -> None:
+    """Refuse several partitions of a topic where the order of a key's events counts.
+
+    Raises:
+        PipelineError: With what to declare.
+    """
+    several = [one for one, n in Counter(p.topic for p in partitions).items() if n > 1]
+    if several:
+        raise PipelineError(
+            f"{name}() takes the events of a key in the order in which they come, and "
+            f"in {several[0]!r} they may be in several partitions, between which there "
+            "is no order",
+            hint='give it an event time (on="…"), whose order it then follows; or say '
+            "what the topic is keyed by (keyed_by), if these are its keys",
+        )
 
 
 def gathered(initial: Progress, kept: Mapping[TopicPartition, Progress]) -> Progress:

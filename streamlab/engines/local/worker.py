@@ -83,6 +83,7 @@ class Worker:
             schema=parts.output_schema,
             worker=self.name,
             dead_letter_topic=pipeline.dead_letters.topic,
+            whole=pipeline.rows_are_whole,
         )
         self._stages = Stages(
             parts.processing,

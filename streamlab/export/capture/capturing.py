@@ -15,6 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from streamlab.export.capture import constants, frames, imports, names
+from streamlab.export.capture.declared import library_call
 from streamlab.export.capture.definitions import Definitions
 from streamlab.export.capture.draft import TABLES, Draft, User
 from streamlab.export.capture.imports import Import
@@ -23,6 +24,7 @@ from streamlab.export.capture.objections import in_comments, objections
 from streamlab.export.capture.pieces import Captured, Constant, Frame
 from streamlab.export.capture.unfit import unfit
 from streamlab.export.capture.values import Unwritable
+from streamlab.transforms.library.function import LibraryFunction
 from streamlab.transforms.transform import Transform
 
 _OWN_NAMES = frozenset({"__name__", "__doc__", "__module__", "__qualname__"})
@@ -57,11 +59,27 @@ class _Capturing:
                 "a transform of a lambda has no name; write it as a function with def"
             )
             return
+        if isinstance(one.function, LibraryFunction):
+            self._library(one, one.function)
+            return
         namespace = self._draft.around(
             getattr(one.function, "__globals__", {})
         ).namespace
         if self._draft.is_new(one.name, one, User(one.name, "", namespace)):
             self._definitions.function(one.function, one.name, namespace, one)
+
+    def _library(self, one: Transform[Any, Any], function: LibraryFunction) -> None:
+        """Capture a transform of the library as the call that made it."""
+        user = User(one.name, "", Namespace({"sl": sys.modules["streamlab"]}))
+        if not self._draft.is_new(one.name, one, user):
+            return
+        try:
+            writer = self._draft.writer(user, one.name)
+            call = library_call(one.name, function.made_by, writer)
+        except Unwritable as error:
+            self._draft.refuse(one.name, user, error)
+            return
+        self._draft.add(one.name, Constant(one.name, call, one), "")
 
     def _global(self, name: str, user: User) -> None:
         """Capture what a global name of a definition stands for now."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from streamlab.export.capture import closures, constants, imports, names, signatures
 from streamlab.export.capture.classes import find_class, own_methods
+from streamlab.export.capture.declared import arguments
 from streamlab.export.capture.draft import Draft, User
 from streamlab.export.capture.found import Found, SourceMissing, find
 from streamlab.export.capture.namespace import Namespace
@@ -113,7 +114,10 @@ class Definitions:
             self._draft.problems.append(f"{user}: {why}")
         replaced = {id(part) for edit, _ in edits for part in ast.walk(edit)}
         gone = _names_only_in(found.node, replaced)
-        self._draft.add(key, Definition(name, found.comment, text, owner), user.where)
+        needs = owner.needs if owner is not None else None
+        declared = arguments(needs, self._draft.writer(user, key))
+        made = Definition(name, found.comment, text, owner, declared)
+        self._draft.add(key, made, user.where)
         early = [one for one in needed.early if one not in gone]
         self._draft.needs(key, early, needed.late)
         for one in (*needed.early, *needed.late):

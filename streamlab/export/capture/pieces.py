@@ -34,12 +34,14 @@ class Definition:
         comment: The comment lines above it.
         text: Its decorators, but not that of a transform, and its source.
         transform: The transform that it is the function of, if it is one.
+        declared: Arguments of its ``sl.transform`` that say what it needs.
     """
 
     name: str
     comment: str
     text: str
     transform: Transform[Any, Any] | None = None
+    declared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

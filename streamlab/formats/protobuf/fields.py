@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from streamlab.contracts.schema import instantiated
 from streamlab.errors import SchemaError
+from streamlab.formats.protobuf.scanning import Scanned
 from streamlab.formats.registered import Incompatible
 
 KEY, VALUE = "key", "value"
@@ -113,6 +114,40 @@ def taking(field: FieldDescriptor, dtype: pl.DataType, path: str) -> Take:
     return _listed(_value(field, inner, f"{path}[]"), field.name, dtype, list)
 
 
+def of_scanned(
+    kind: Descriptor, columns: Mapping[str, pl.DataType]
+) -> Callable[[Mapping[str, Scanned], int], Column]:
+    """Return how scanned fields become a struct of the declared ones.
+
+    Raises:
+        Incompatible: One of them cannot be read as declared.
+    """
+    parts = {
+        name: scalar(kind.fields_by_name[name], dtype, name)
+        for name, dtype in columns.items()
+        if name in kind.fields_by_name
+    }
+
+    def take(scanned: Mapping[str, Scanned], count: int) -> Column:
+        misfits = pl.repeat(value=False, n=count, eager=True, dtype=pl.Boolean)
+        made: list[pl.Series] = []
+        for name, dtype in columns.items():
+            if name not in parts:
+                made.append(pl.Series(name, [None] * count, dtype=dtype))
+                continue
+            found = scanned[name]
+            values, bad = parts[name](found.values)  # type: ignore[arg-type]  # a series holds values, too
+            if kind.fields_by_name[name].has_presence:
+                bad &= found.present
+                shown = pl.when(found.present).then(values)
+                values = pl.select(shown).to_series()
+            made.append(values.alias(name))
+            misfits |= bad
+        return pl.DataFrame(made, height=count).to_struct(), misfits
+
+    return take
+
+
 def of_message(kind: Descriptor, columns: Mapping[str, pl.DataType], path: str) -> Take:
     """Return how messages become a struct of some of their fields.
 
@@ -152,13 +187,13 @@ def _value(field: FieldDescriptor, dtype: pl.DataType, path: str) -> Take:
     """Return how single values of a field, none absent, become a column."""
     inner = field.message_type
     if inner is None:
-        return _scalar(field, dtype, path)
+        return scalar(field, dtype, path)
     if inner.full_name == TIMESTAMP and isinstance(dtype, pl.Datetime):
         if dtype.time_zone is None:
             raise _unfit(field, dtype, path)
         return _timestamp(dtype)
     if inner.full_name in _WRAPPERS and not isinstance(dtype, pl.Struct):
-        wrapped = _scalar(inner.fields_by_name[VALUE], dtype, path)
+        wrapped = scalar(inner.fields_by_name[VALUE], dtype, path)
         unwrap = operator.attrgetter(VALUE)
         return lambda messages: wrapped(list(map(unwrap, messages)))
     if isinstance(dtype, pl.Struct):
@@ -167,7 +202,12 @@ def _value(field: FieldDescriptor, dtype: pl.DataType, path: str) -> Take:
     raise _unfit(field, dtype, path)
 
 
-def _scalar(field: FieldDescriptor, dtype: pl.DataType, path: str) -> Take:
+def scalar(field: FieldDescriptor, dtype: pl.DataType, path: str) -> Take:
+    """Return how values of a field without parts become a column.
+
+    Raises:
+        Incompatible: It cannot be read as the declared type.
+    """
     raw: pl.DataType = _DTYPES.get(field.cpp_type, pl.Int32())
     if field.type == FieldDescriptor.TYPE_BYTES:
         raw = pl.Binary()

@@ -10,7 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from streamlab.transforms.event_time import EventTime, as_event_time, duration_us
-from streamlab.transforms.library.function import Call, LibraryFunction, as_keys
+from streamlab.transforms.library.function import Call, LibraryFunction, as_keys, given
 from streamlab.transforms.transform import Transform
 
 _TIME: Final = "_time"
@@ -46,12 +46,8 @@ def deduplicate(
     """
     event_time = None if on is None else as_event_time(on)
     within_us = None if within is None else duration_us(within, "within")
-    named = {
-        "within": within,
-        "on": on,
-        "name": None if name == "deduplicate" else name,
-    }
-    call = Call("deduplicate", (keys,), named)
+    more = given(on=on, name=None if name == "deduplicate" else name)
+    call = Call("deduplicate", (keys,), {"within": within, **more})
     if event_time is None or within_us is None:
         seen = _Seen(name, as_keys(keys), call)
         return seen.transform(on=event_time, ttl_us=within_us)
@@ -92,6 +88,11 @@ class _FirstWithin(LibraryFunction):
 
     on: EventTime
     within_us: int
+
+    @property
+    def forgets_by_itself(self) -> bool:
+        """Return True: a horizon that has ended drops no event."""
+        return True
 
     def __call__(
         self, events: pl.LazyFrame, state: pl.LazyFrame

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -26,17 +26,17 @@ class Call:
     Attributes:
         maker: Public name of what was called.
         positional: Its arguments without a name.
-        named: Its arguments with a name, without those left out.
+        named: Its arguments with a name, but for those that were left out.
     """
 
     maker: str
     positional: tuple[Any, ...] = ()
-    named: Mapping[str, Any] | None = None
+    named: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def arguments(self) -> Mapping[str, Any]:
-        """Return the arguments with a name that were given."""
-        return {k: v for k, v in (self.named or {}).items() if v is not None}
+
+def given(**named: Any) -> Mapping[str, Any]:
+    """Return the arguments that are not None: those that were not left out."""
+    return {name: value for name, value in named.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -53,10 +53,26 @@ class LibraryFunction(ABC):
     keys: tuple[str, ...]
     made_by: Call
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot name a function: an export writes it as one."""
+        if not self.called.isidentifier():
+            message = f"{self.called!r} cannot name a transform"
+            raise UsageError(message, hint="use letters, digits and '_'")
+
+    @property
+    def forgets_by_itself(self) -> bool:
+        """Return whether expired states change nothing: the TTL only saves room."""
+        return False
+
     @property
     def __name__(self) -> str:
         """Return what the transform is called."""
         return self.called
+
+    @property
+    def takes_removals(self) -> bool:
+        """Return whether messages without a value come as rows marked ``REMOVED``."""
+        return False
 
     @property
     def result_key(self) -> tuple[str, ...]:

@@ -12,14 +12,18 @@ import polars as pl
 from streamlab.errors import TransformError
 from streamlab.formats.changes import OP, OPERATIONS, UNAVAILABLE, own_columns
 from streamlab.transforms.event_time import EventTime, as_event_time, duration_us
-from streamlab.transforms.library.function import Call, LibraryFunction, as_keys
+from streamlab.transforms.library.function import Call, LibraryFunction, as_keys, given
 from streamlab.transforms.transform import Transform
+
+REMOVED: Final = "_removed"
+"""Column of an input whose messages may have no value; see the operators."""
 
 _STATE: Final = "_latest_"
 _WAS: Final = "_was_"
 _EXISTED: Final = "_existed"
 _THERE: Final = "_there"
 _FIRST: Final = "_is_first"
+_BEFORE: Final = "_before_it"
 
 
 def latest(
@@ -50,13 +54,13 @@ def latest(
     Example:
         >>> accounts = sl.latest("account_id")
     """
-    given = {
-        "on": on,
-        "changes": None if changes else False,
-        "ttl": ttl,
-        "name": None if name == "latest" else name,
-    }
-    function = _Latest(name, as_keys(keys), Call("latest", (keys,), given), changes)
+    named = given(
+        on=on,
+        changes=None if changes else False,
+        ttl=ttl,
+        name=None if name == "latest" else name,
+    )
+    function = _Latest(name, as_keys(keys), Call("latest", (keys,), named), changes)
     return function.transform(
         on=None if on is None else as_event_time(on),
         ttl_us=None if ttl is None else duration_us(ttl, "ttl"),
@@ -73,6 +77,11 @@ class _Latest(LibraryFunction):
     """
 
     changes: bool
+
+    @property
+    def takes_removals(self) -> bool:
+        """Return True: a message without a value deletes the row of its key."""
+        return True
 
     @property
     def result_key(self) -> tuple[str, ...]:
@@ -119,7 +128,7 @@ class _Latest(LibraryFunction):
 
     def _values(self, events: pl.Schema) -> list[str]:
         own = own_columns(events, f"{self.called}()") if OP in events else events
-        return [name for name in own if name not in self.keys]
+        return [name for name in own if name not in (*self.keys, REMOVED)]
 
     def _in_order(
         self,
@@ -135,20 +144,23 @@ class _Latest(LibraryFunction):
         if UNAVAILABLE in schema:
             # An update may leave out a large value that did not change.
             rows = rows.with_columns(self._filled(name) for name in values)
+        # Where the row before stands is looked for once, and not for each column.
+        rows = rows.with_row_index(_BEFORE)
+        place = pl.col(_BEFORE).shift(1).over(self.keys)
         was = [
             pl.when(_FIRST)
             .then(pl.col(_STATE + name))
-            .otherwise(pl.col(name).shift(1).over(self.keys))
+            .otherwise(pl.col(name).gather(pl.col(_BEFORE)))
             .alias(_WAS + name)
             for name in values
         ]
         existed = (
             pl.when(_FIRST)
             .then(pl.col(_THERE).fill_null(value=False))
-            .otherwise(pl.col(OP).shift(1).over(self.keys) != "delete")
+            .otherwise(pl.col(OP).gather(pl.col(_BEFORE)) != "delete")
             .alias(_EXISTED)
         )
-        return rows.with_columns(*was, existed)
+        return rows.with_columns(place).with_columns(*was, existed)
 
     def _checked(self, events: pl.LazyFrame, schema: pl.Schema) -> pl.LazyFrame:
         """Return rows with an operation each.
@@ -157,7 +169,11 @@ class _Latest(LibraryFunction):
             TransformError: A table was emptied, which is said of no key.
         """
         if OP not in schema:
-            return events.with_columns(pl.lit("insert").alias(OP))
+            removed = pl.col(REMOVED) if REMOVED in schema else pl.lit(value=False)
+            operation = (
+                pl.when(removed).then(pl.lit("delete")).otherwise(pl.lit("insert"))
+            )
+            return events.with_columns(operation.alias(OP))
         rows = events.with_columns(pl.col(OP).cast(pl.String).fill_null("insert"))
         if not rows.filter(pl.col(OP) == "truncate").limit(1).collect().is_empty():
             message = f"{self.called}() got a TRUNCATE, which is said of no key"

@@ -11,7 +11,7 @@ import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.transforms.event_time import EventTime, as_event_time, duration_us
-from streamlab.transforms.library.function import Call, LibraryFunction, as_keys
+from streamlab.transforms.library.function import Call, LibraryFunction, as_keys, given
 from streamlab.transforms.transform import Transform
 
 Kind: TypeAlias = Literal["sum", "count", "min", "max", "mean"]
@@ -45,8 +45,8 @@ def running(
     if kind not in get_args(Kind):
         message = f"{kind!r} is not what can run"
         raise UsageError(message, hint=f"use one of {', '.join(get_args(Kind))}")
-    given = {"keys": keys, "on": on, "into": into, "ttl": ttl, "name": name}
-    return _made(kind, column, Call("running", (kind, column), given))
+    named = given(keys=keys, on=on, into=into, ttl=ttl, name=name)
+    return _made(kind, column, Call("running", (kind, column), named))
 
 
 def running_total(
@@ -71,21 +71,21 @@ def running_total(
     Example:
         >>> spent = sl.running_total("amount", keys="customer", into="spent")
     """
-    given = {"keys": keys, "on": on, "into": into, "ttl": ttl, "name": name}
-    return _made("sum", column, Call("running_total", (column,), given))
+    named = given(keys=keys, on=on, into=into, ttl=ttl, name=name)
+    return _made("sum", column, Call("running_total", (column,), named))
 
 
 def _made(kind: Kind, column: str, call: Call) -> Transform[Any, Any]:
-    given = call.arguments
+    named = call.named
     function = _Running(
-        str(given.get("name", f"running_{kind}")),
-        as_keys(given["keys"]),
+        str(named.get("name", f"running_{kind}")),
+        as_keys(named["keys"]),
         call,
         kind,
         column,
-        str(given.get("into", f"{kind}_of_{column}")),
+        str(named.get("into", f"{kind}_of_{column}")),
     )
-    on, ttl = given.get("on"), given.get("ttl")
+    on, ttl = named.get("on"), named.get("ttl")
     return function.transform(
         on=None if on is None else as_event_time(on),
         ttl_us=None if ttl is None else duration_us(ttl, "ttl"),

@@ -12,7 +12,7 @@ import polars as pl
 from streamlab.errors import UsageError
 from streamlab.formats.changes import OP, OPERATIONS
 from streamlab.transforms.event_time import EventTime, as_event_time, duration_us
-from streamlab.transforms.library.function import Call, LibraryFunction, as_keys
+from streamlab.transforms.library.function import Call, LibraryFunction, as_keys, given
 from streamlab.transforms.transform import Transform
 
 _TOP: Final = "_top"
@@ -52,15 +52,9 @@ def top(
     """
     if n < 1:
         raise UsageError(f"a ranking has at least one place, not {n}")
-    given = {
-        "by": by,
-        "keys": keys,
-        "descending": None if descending else False,
-        "on": on,
-        "ttl": ttl,
-        "name": name,
-    }
-    call = Call("top", (n,), given)
+    descends = None if descending else False
+    named = given(by=by, keys=keys, descending=descends, on=on, ttl=ttl, name=name)
+    call = Call("top", (n,), named)
     function = _Top(name or f"top_{n}", as_keys(keys), call, n, by, descending)
     return function.transform(
         on=None if on is None else as_event_time(on),

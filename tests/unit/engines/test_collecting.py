@@ -110,6 +110,15 @@ def test_headers_stay_with_their_events() -> None:
     assert joined.origins.headers(4) == headers
 
 
+def test_a_backlog_outlasts_its_epochs(collector: Collector) -> None:
+    """Until a poll brings little, who reads need not wait for the stages."""
+    collector.add(batch(BACKLOG_ROWS))
+    collector.take()
+    assert collector.more_to_come
+    collector.add(batch(1))
+    assert not collector.more_to_come
+
+
 def test_nothing_is_no_epoch(collector: Collector) -> None:
     """An empty collector is never ready."""
     collector.add(None)

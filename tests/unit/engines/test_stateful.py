@@ -397,3 +397,48 @@ def test_a_sink_that_keeps_no_position_has_the_state_in_the_groups_offsets() -> 
     kept = {one.state_id for one in topic.committed.values()}
     assert len(kept) == 1
     assert None not in kept
+
+
+@sl.transform(keys="key", state={"total": pl.Int64})
+def added(events: pl.LazyFrame, state: pl.LazyFrame) -> tuple[pl.LazyFrame, ...]:
+    known = events.join(state, on="key", how="left", maintain_order="left")
+    so_far = pl.col("n").cum_sum().over("key") + pl.col("total").fill_null(0)
+    output = known.select("key", "n", total=so_far)
+    return output, output.group_by("key").agg(pl.col("total").last())
+
+
+def test_a_fold_goes_on_with_its_state_after_a_restart() -> None:
+    """A total is that of all events so far, in the order of their partition."""
+    events = stream(3, partitions=1)[0]
+    topic, sink = topic_of({0: events[:100]}), MemorySink()
+    first = pipeline(MemorySource(topic), sink, transform=added, max_rows=37)
+    Worker(first).run(until_caught_up=True)
+    topic.append(0, encoded(events[100:]))
+    finish(MemorySource(topic), sink, transform=added, max_rows=37)
+    totals: dict[int, int] = {}
+    wanted = []
+    for event in events:
+        totals[event["key"]] = totals.get(event["key"], 0) + event["n"]
+        wanted.append((event["key"], event["n"], totals[event["key"]]))
+    assert sorted(sink.target.frame().iter_rows()) == sorted(wanted)
+
+
+def test_events_as_they_come_must_have_one_order() -> None:
+    """Between partitions there is none, unless the topic is keyed alike."""
+    source = MemorySource(topic_of(stream(3)))
+    with pytest.raises(PipelineError, match="between which there is no order"):
+        finish(source, MemorySink(), transform=added)
+
+
+def test_the_newest_rows_of_a_compacted_topic_are_deleted_by_its_tombstones() -> None:
+    """A message without a value is no dead letter to ``latest``."""
+    events = [{"at": 1, "key": 1, "n": 5}, {"at": 1, "key": 2, "n": 6}]
+    gone = MemoryEvent(None, key=b"1")
+    topic, sink = MemoryTopic({0: [*encoded(events), gone]}), MemorySink()
+    finish(MemorySource(topic), sink, transform=sl.latest("key"))
+    assert sink.target.frame().select("key", "n", "_op").rows() == [
+        (1, 5, "insert"),
+        (2, 6, "insert"),
+        (1, 5, "delete"),
+    ]
+    assert letters() == []

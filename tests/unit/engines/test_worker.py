@@ -27,6 +27,7 @@ from streamlab.connectors.memory import (
     Revoke,
 )
 from streamlab.connectors.memory.sink import MemoryWriter
+from streamlab.connectors.memory.source import MemoryReader
 from streamlab.engines.local import Worker
 from streamlab.engines.local.dead_letters import DeadLetterFile
 from streamlab.engines.local.partitions import Partitions
@@ -40,6 +41,7 @@ from streamlab.errors import (
 )
 from streamlab.positions import TopicPartition
 from streamlab.sinks import Guarantee, SinkBatch
+from streamlab.sources import RawBatch
 
 SCHEMA = sl.Schema.of({"n": pl.Int64()})
 
@@ -449,6 +451,28 @@ def test_a_stop_finishes_what_was_read(topic: MemoryTopic) -> None:
     thread.join(5)
     assert not thread.is_alive()
     assert worker.status().state == "stopped"
+
+
+def test_a_trickle_is_polled_when_its_last_epoch_is_written(
+    topic: MemoryTopic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So what came in the meantime is read, and decoded, in one go."""
+    sink = MemorySink()
+    written: list[int] = []  # epochs, at each poll that brought something
+    poll = MemoryReader.poll
+
+    def noted(reader: MemoryReader, most: int, timeout_s: float) -> RawBatch | None:
+        batch = poll(reader, most, timeout_s)
+        if batch is not None:
+            written.append(len(sink.target.batches))
+        return batch
+
+    monkeypatch.setattr(MemoryReader, "poll", noted)
+    monkeypatch.setattr("streamlab.engines.local.worker.MOST_WAIT_S", 10.0)
+    run(MemorySource(topic, script=[Give(10)] * 10), sink)
+    assert numbers(sink) == EVERY
+    assert written == list(range(len(written)))
+    assert len(written) >= 10
 
 
 def test_a_stop_during_an_outage_does_not_wait_for_its_end(topic: MemoryTopic) -> None:

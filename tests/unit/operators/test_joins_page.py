@@ -93,3 +93,18 @@ def test_an_order_in_the_rate_of_its_time(page: dict[str, Any]) -> None:
         (1, 5, 5.0),
         (2, 20, 9.0),
     ]
+
+
+def test_a_seller_that_comes_behind_the_auction(page: dict[str, Any]) -> None:
+    """The row without a seller is deleted then."""
+    auctions = pl.DataFrame({"id": [1], "seller": [7]})
+    persons = pl.DataFrame({"id": [7], "name": ["Ada"]})
+    schemas = {
+        "auctions": Schema.of(auctions.schema),
+        "persons": Schema.of(persons.schema),
+    }
+    drive = Drive.of(Chain.of([page["sellers"]], schemas, Path()))
+    drive.epoch({"auctions": auctions})
+    drive.epoch({"persons": persons})
+    assert drive.output["_op"].to_list() == ["insert", "delete", "insert"]
+    assert drive.output["name"].to_list() == [None, None, "Ada"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
@@ -112,3 +114,75 @@ def test_updates_lead_to_the_final_results_whatever_the_cuts(
     )
     accounted(drive, events.height)
     assert all(table.height == 0 for table in drive.tables.values())
+
+
+NEW_YORK = ZoneInfo("America/New_York")
+DAY = timedelta(days=1)
+
+
+def by_days(
+    events: pl.DataFrame, days: int | None, late_us: int, first: datetime
+) -> pl.DataFrame:
+    """Return the rows of windows of days, or of 24 hours, that begin at midnight."""
+    rows = []
+    for row in marked(events).iter_rows(named=True):
+        for number in range(40):
+            start = (first + number * DAY).replace(tzinfo=NEW_YORK)
+            end = start.astimezone(UTC) + DAY
+            if days is not None:
+                end = (first + (number + days) * DAY).replace(tzinfo=NEW_YORK)
+            is_in = start <= row["t"] < end
+            if is_in and row["mark"] < end.timestamp() * 1_000_000 + late_us:
+                rows.append({**row, "window_start": start, "window_end": end})
+    zoned = pl.Datetime("us", "America/New_York")
+    schema = {**marked(events).schema, "window_start": zoned, "window_end": zoned}
+    return pl.DataFrame(rows, schema).sort("time", "_partition", "_offset")
+
+
+@pytest.mark.parametrize("month", [3, 10])
+@pytest.mark.parametrize("size", ["1d", "2d", "24h"])
+@pytest.mark.parametrize("seed", range(3))
+def test_windows_of_days_follow_the_clock_of_their_zone(
+    month: int, size: str, seed: int
+) -> None:
+    """Over both changes; 24 hours are no day: they overlap, or leave a gap."""
+    rng = random.Random(seed)
+    first = datetime(2024, month, 1) if month == 3 else datetime(2024, 10, 25)  # noqa: DTZ001 -- a reading of the clock
+    begin = first + timedelta(days=2)
+    events = stream(rng, begin=begin, span=timedelta(days=12), disorder=DAY / 2)
+    window = sl.hopping(size, "1d", on="t", zone="America/New_York", lateness="6h")
+    chain = chain_of(sl.transform(window=window, keys="k")(listed))
+    drive = driven(chain, events, rng)
+    days = {"1d": 1, "2d": 2, "24h": None}[size]
+    expected = by_days(events, days, 6 * 60 * MINUTE, first)
+    same(drive.output, expected.lazy().pipe(listed).collect())
+    accounted(drive, events.height)
+    assert all(table.height == 0 for table in drive.tables.values())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_months_may_begin_every_week(seed: int) -> None:
+    """Though they are not whole weeks."""
+    rng = random.Random(seed)
+    begin = datetime(1969, 11, 20)  # noqa: DTZ001 -- the frame says that it is UTC
+    events = stream(rng, begin=begin, span=timedelta(days=90), disorder=4 * DAY)
+    window = sl.hopping("1mo", "1w", on="t", lateness="3d")
+    chain = chain_of(sl.transform(window=window)(counted))
+    drive = driven(chain, events, rng)
+    rows = []
+    for row in marked(events).iter_rows(named=True):
+        for number in range(30):
+            start = datetime(1969, 10, 6, tzinfo=UTC) + 7 * number * DAY
+            (end,) = pl.Series([start]).dt.offset_by("1mo")
+            closes = (end + 3 * DAY).timestamp() * 1_000_000
+            if start <= row["t"] < end and row["mark"] < closes:
+                rows.append({"window_start": start, "window_end": end, "n": row["n"]})
+    schema = dict.fromkeys(["window_start", "window_end"], pl.Datetime("us", "UTC"))
+    expected = pl.DataFrame(rows, {**schema, "n": pl.Int64})
+    same(drive.output, expected.lazy().pipe(counted).collect())
+    accounted(drive, events.height)
+
+
+def counted(events: pl.LazyFrame) -> pl.LazyFrame:
+    """Count and add."""
+    return events.group_by("window_start", "window_end").agg(pl.len(), pl.sum("n"))

@@ -305,3 +305,35 @@ def test_rows_come_in_the_order_of_their_event_time() -> None:
         driven(chain_of(ordered), events, rng, partitions=3).output for _ in "ab"
     ]
     same(*outputs)
+
+
+@pytest.mark.parametrize("column", ["__start", "_floor", "_due_offset"])
+def test_columns_with_names_of_the_state_are_refused(column: str) -> None:
+    """It says to rename them."""
+    events = pl.Schema({"t": pl.Datetime("us", "UTC"), column: pl.String})
+    with pytest.raises(UsageError, match=f"cannot have events with .*'{column}'"):
+        chain_of(sl.transform(window=TEN)(count), {"events": events})
+
+
+def test_a_key_that_is_of_the_window_is_refused() -> None:
+    """The window has it by itself."""
+    with pytest.raises(UsageError, match="'window_start' is of the window of count"):
+        chain_of(sl.transform(window=TEN, keys="window_start")(count))
+
+
+def test_many_windows_are_evaluated_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They give the same."""
+    rng = random.Random(1)
+    events = stream(rng)
+
+    def listed(events: pl.LazyFrame) -> pl.LazyFrame:
+        return events.group_by("window_start", "k").agg("n")
+
+    window = sl.hopping("1h", "1m", on="t")
+    chain = chain_of(sl.transform(window=window, keys="k")(listed))
+    at_once = driven(chain, events, rng)
+    monkeypatch.setattr("streamlab.operators.slices._MOST_PANES", 200)
+    monkeypatch.setattr("streamlab.operators.keeping.MOST_ROWS", 10)
+    same(driven(chain, events, rng).output, at_once.output)

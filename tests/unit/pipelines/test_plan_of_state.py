@@ -274,6 +274,27 @@ def test_the_source_of_several_inputs_reads_tables_first() -> None:
     assert PIPELINE.source_of("weather") == KafkaSource("weather")
 
 
+@sl.transform(join=sl.table_join("flights", "weather", keys="origin"))
+def with_weather(pairs: pl.LazyFrame) -> pl.LazyFrame:
+    return pairs
+
+
+def test_a_table_that_changes_makes_a_repeated_row_another_one() -> None:
+    """Its latest version may be another the second time: only a transaction holds."""
+    joined = replace(PIPELINE, transforms=(with_weather,))
+    repeated = replace(joined, sink=MemorySink(promise=Guarantee.IDEMPOTENT))
+
+    text, other = str(plan(joined)), str(plan(repeated))
+
+    assert "atomic: each row once" in text
+    assert "read to its end before the others" in text
+    assert "inner table join of flights and weather by origin" in text
+    assert "at-least-once: " in other
+    assert "may differ, as they met another version of a table" in other
+    assert "rows can be doubled" in other
+    assert getattr(source_of(joined, prepared_of(joined)), "first", None) == {"weather"}
+
+
 def test_pictures_show_every_input() -> None:
     """Each input has a box, and all lead to the first transform."""
     text, root = mermaid(PIPELINE), ET.fromstring(svg(PIPELINE))

@@ -116,6 +116,8 @@ def test_a_state_of_another_machine_says_where_it_is(
 def test_a_file_of_another_format_is_not_read(tmp_path: Path) -> None:
     """A later version of streamlab may write another one."""
     home = StateHome(tmp_path)
-    name = home.files("t/0").write(b"streamlab state 2\n...", files.VERSION)
+    data = b"streamlab state 2\n..."
+    name = files.named(data, files.VERSION)
+    home.files("t/0").write(name, data)
     with pytest.raises(StateError, match="a format that this version does not read"):
         TaskState.open(home, "t/0", [LAYOUT], name.removesuffix(files.VERSION))

@@ -16,7 +16,7 @@ from streamlab.state.store import TaskState
 from streamlab.state.table import TableLayout
 from tests.unit.state.random_tables import Pair
 
-SEEDS = 12
+SEEDS = 8
 LAYOUT = TableLayout(
     "fold.state", pl.Schema({"key": pl.Int64(), "n": pl.Int64()}), ("key",), unique=True
 )
@@ -78,7 +78,7 @@ def test_random_calls_give_what_the_tables_in_memory_give(
     drive(tmp_path, seed)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.usefixtures("small")
 def test_keys_with_equal_hashes_stay_apart(
     seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -272,8 +272,11 @@ def test_due_rows_of_a_large_table_are_found_without_reading_it(
 def test_rows_of_another_dtype_are_refused(tmp_path: Path) -> None:
     """A state never casts."""
     wrong = rows(1).with_columns(pl.col("n").cast(pl.String))
+    table = opened(tmp_path).tables[LAYOUT.name]
     with pytest.raises(UsageError, match=r"fold\.state have another dtype in n"):
-        opened(tmp_path).tables[LAYOUT.name].put(wrong)
+        table.put(wrong)
+    with pytest.raises(UsageError, match=r"fold\.state have another dtype in key"):
+        table.get(rows(1).cast({"key": pl.Int32}))
 
 
 def test_a_table_without_keys_cannot_be_searched(tmp_path: Path) -> None:
@@ -317,4 +320,19 @@ def test_versions_are_listed_with_their_tables(tmp_path: Path) -> None:
     assert tables[QUEUE.name].oldest_due == 40
     assert tables[LAYOUT.name].bytes > 0
     home.reset()
-    assert home.tasks() == [] or home.versions("t/0") == []
+    assert home.tasks() == []
+
+
+def test_a_sealed_version_is_written_later(tmp_path: Path) -> None:
+    """The next epoch goes on meanwhile, and is not part of it."""
+    state = opened(tmp_path)
+    table = state.tables[LAYOUT.name]
+    table.put(rows(1))
+    first = state.seal()
+    table.put(rows(2))
+    second = state.seal()
+    assert StateHome(tmp_path).tasks() == []
+    first.write()
+    second.write()
+    for count, sealed in enumerate((first, second), 1):
+        assert opened(tmp_path, sealed.state_id).tables[LAYOUT.name].height == count

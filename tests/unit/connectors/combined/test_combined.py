@@ -19,10 +19,11 @@ from streamlab.connectors.memory import (
     MemoryTopic,
     Revoke,
 )
+from streamlab.connectors.memory.source import MemoryReader
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.errors import Unavailable, UsageError
 from streamlab.positions import Position, Progress, TopicPartition
-from streamlab.sources import Assignment, RawBatch
+from streamlab.sources import Assignment, Listener, RawBatch
 
 
 @dataclass
@@ -96,6 +97,41 @@ def test_partitions_of_all_inputs_are_assigned_together() -> None:
     assert given.partitions == (FLIGHTS, WEATHER, TopicPartition("weather", 1))
     assert set(given.start) == set(given.partitions)
     assert set(given.incarnations) == {"flights", "weather"}
+
+
+class EagerReader(MemoryReader):
+    """Gives events in the very poll that it is assigned its partitions in."""
+
+    def poll(self, max_rows: int, timeout_s: float) -> RawBatch | None:
+        """Poll once more where the first call only assigned."""
+        return super().poll(max_rows, 0) or super().poll(max_rows, timeout_s)
+
+
+class EagerSource(MemorySource):
+    """Opens such a reader."""
+
+    def open(self, pipeline: str, listener: Listener) -> EagerReader:
+        """Return it."""
+        del pipeline
+        return EagerReader(self, listener)
+
+
+def test_events_that_come_while_others_are_waited_for_stay_in_order() -> None:
+    """What one input gives before all are assigned is delivered before what follows."""
+    source = CombinedSource(
+        {
+            "flights": EagerSource(topic("flights", 9)),
+            "weather": MemorySource(topic("weather", 9)),
+        }
+    )
+
+    batches = polled(source.open("p", Listening()))
+
+    for partition in (FLIGHTS, WEATHER):
+        spans = [s for one in batches for s in one.spans if s.partition == partition]
+        ends = [0, *(span.end for span in spans)]
+        assert [span.start for span in spans] == ends[:-1]
+        assert ends[-1] == 9
 
 
 def test_a_busy_input_starves_no_other() -> None:

@@ -207,6 +207,24 @@ def test_latest_takes_plain_events() -> None:
     assert [row[-1] for row in found] == ["insert", "update", "insert"]
 
 
+def test_latest_takes_messages_without_a_value() -> None:
+    """So a compacted topic says what is gone; an unknown key gives nothing."""
+    chain = Chain.of([sl.latest("k")], {"events": Schema.of(SCHEMA)}, Path())
+    assert chain.tables == {"events": ("k",)}
+    drive = Drive.of(chain)
+    schema = pl.Schema({**SCHEMA, "_removed": pl.Boolean})
+    rows = [("a", 1, 0, 1.0, False), ("b", None, None, None, True)]
+    drive.epoch({"events": pl.DataFrame(rows, schema=schema, orient="row")})
+    rows = [("a", None, None, None, True), ("a", 2, 0, 1.0, False)]
+    drive.epoch({"events": pl.DataFrame(rows, schema=schema, orient="row")})
+    drive.epoch({"events": pl.DataFrame([("a", 2, 0, 1.0)], SCHEMA, orient="row")})
+    assert drive.output.rows() == [
+        ("a", 1, 0, 1.0, "insert"),
+        ("a", 1, 0, 1.0, "delete"),
+        ("a", 2, 0, 1.0, "insert"),
+    ]
+
+
 def test_latest_stops_at_what_it_cannot_know() -> None:
     """A TRUNCATE is of no key; an operation must be of the known ones."""
     schema = pl.Schema({"k": pl.String, "v": pl.Int64, "_op": OPERATIONS})

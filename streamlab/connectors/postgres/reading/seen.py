@@ -20,7 +20,7 @@ from streamlab.connectors.postgres.changes.relation import (
     Relation,
     differences,
 )
-from streamlab.connectors.postgres.kept import KeptFile
+from streamlab.connectors.postgres.reading.kept import KeptFile
 from streamlab.errors import Refused
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from streamlab.connectors.postgres.looking import Reading, members
-from streamlab.connectors.postgres.seen import Seen
+from streamlab.connectors.postgres.reading.looking import Reading, members
+from streamlab.connectors.postgres.reading.seen import Seen
 
 
 class Newcomers:

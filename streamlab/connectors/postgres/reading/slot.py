@@ -15,7 +15,7 @@ import psycopg
 from psycopg import sql
 
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.lsn import lsn_number, lsn_text
+from streamlab.connectors.postgres.reading.lsn import lsn_number, lsn_text
 from streamlab.errors import Refused, SlotLost, Unavailable
 
 PLUGIN = "pgoutput"

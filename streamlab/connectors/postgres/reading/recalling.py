@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from streamlab.connectors.postgres import timelines
-from streamlab.connectors.postgres.looking import Look, Reading
-from streamlab.connectors.postgres.lsn import NOT_BEGUN, numbers_of
-from streamlab.connectors.postgres.seen import Seen
-from streamlab.connectors.postgres.shapes import RowShape
-from streamlab.connectors.postgres.snapshot import SnapshotState
+from streamlab.connectors.postgres.reading import timelines
+from streamlab.connectors.postgres.reading.looking import Look, Reading
+from streamlab.connectors.postgres.reading.lsn import NOT_BEGUN, numbers_of
+from streamlab.connectors.postgres.reading.seen import Seen
+from streamlab.connectors.postgres.reading.shapes import RowShape
+from streamlab.connectors.postgres.reading.snapshot import SnapshotState
 from streamlab.positions import Position
 
 

@@ -22,17 +22,23 @@ import psycopg
 from psycopg import sql
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.changes import copying, session
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.published import Table
-from streamlab.errors import Refused, SchemaError
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading.published import Table
+from streamlab.errors import Refused, SchemaError, Unavailable
 
 MOST_BYTES = 4 * 2**20
 """Text of one piece: more is no faster, and takes several times as much memory."""
 
 REPORT_S = 10.0
+
+_GONE = (
+    psycopg.errors.UndefinedObject,
+    psycopg.errors.InvalidParameterValue,  # the same, before version 17
+    psycopg.errors.ObjectNotInPrerequisiteState,  # its transaction is just ending
+)
 
 logger = logging.getLogger(__name__)
 
@@ -162,9 +168,7 @@ class Snapshot:
                 self._connection.execute(
                     "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
                 )
-                self._connection.execute(
-                    sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported))
-                )
+                self._import(exported)
                 self._connection.execute(
                     "SET LOCAL statement_timeout = 0;"
                     "SET LOCAL idle_in_transaction_session_timeout = 0"
@@ -218,6 +222,19 @@ class Snapshot:
         """Let the server forget the snapshot; a second call does nothing."""
         self._connection.close()
         self._copy = None
+
+    def _import(self, exported: str) -> None:
+        """Look at the database as it was when the snapshot was exported.
+
+        It goes with the connection that has exported it, which may just have broken.
+        """
+        try:
+            self._connection.execute(
+                sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(exported))
+            )
+        except _GONE:
+            message = "the snapshot is gone: the connection that held it broke"
+            raise Unavailable(message) from None
 
     def _rows(self, table: Table, most: int) -> tuple[list[bytes | memoryview], int]:
         """Return at most so many rows of the running COPY."""

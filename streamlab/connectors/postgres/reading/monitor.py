@@ -10,11 +10,11 @@ from typing import Any
 import psycopg
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import published
-from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.slot import Slot, megabytes
+from streamlab.connectors.postgres.reading import published
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading.slot import Slot, megabytes
 from streamlab.errors import ConnectorError, StreamlabError, Unavailable
 
 EVERY_S = 5.0

@@ -23,7 +23,7 @@ from psycopg import pq, sql
 
 from streamlab.connectors.postgres.connection import Address, connect_to_replicate
 from streamlab.connectors.postgres.failures import translated_result
-from streamlab.connectors.postgres.lsn import lsn_text
+from streamlab.connectors.postgres.reading.lsn import lsn_text
 from streamlab.errors import ConnectorError, Unavailable
 
 POSTGRES_EPOCH_S = 946_684_800

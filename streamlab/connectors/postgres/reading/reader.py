@@ -16,16 +16,16 @@ from dataclasses import replace
 import polars as pl
 
 from streamlab import failpoints
-from streamlab.connectors.postgres import preparing
-from streamlab.connectors.postgres.confirming import Confirming
-from streamlab.connectors.postgres.decoding import (
+from streamlab.connectors.postgres.reading import preparing
+from streamlab.connectors.postgres.reading.confirming import Confirming
+from streamlab.connectors.postgres.reading.decoding import (
     NO_PLACES,
     ChangeOrigins,
     Shaped,
 )
-from streamlab.connectors.postgres.kept import KeptProgress
-from streamlab.connectors.postgres.looking import Reading, look
-from streamlab.connectors.postgres.lsn import (
+from streamlab.connectors.postgres.reading.kept import KeptProgress
+from streamlab.connectors.postgres.reading.looking import Reading, look
+from streamlab.connectors.postgres.reading.lsn import (
     ATTEMPT_BITS,
     IN_SNAPSHOT,
     NOT_BEGUN,
@@ -35,19 +35,19 @@ from streamlab.connectors.postgres.lsn import (
     numbers_of,
     state_of,
 )
-from streamlab.connectors.postgres.monitor import SlotMonitor
-from streamlab.connectors.postgres.newcomers import Newcomers
-from streamlab.connectors.postgres.overlap import Overlap
-from streamlab.connectors.postgres.recalling import recall
-from streamlab.connectors.postgres.seen import Seen
-from streamlab.connectors.postgres.snapshot import (
+from streamlab.connectors.postgres.reading.monitor import SlotMonitor
+from streamlab.connectors.postgres.reading.newcomers import Newcomers
+from streamlab.connectors.postgres.reading.overlap import Overlap
+from streamlab.connectors.postgres.reading.recalling import recall
+from streamlab.connectors.postgres.reading.seen import Seen
+from streamlab.connectors.postgres.reading.snapshot import (
     Piece,
     Snapshot,
     SnapshotState,
     cut_here,
     exported_again,
 )
-from streamlab.connectors.postgres.streaming import Stream, Streamed
+from streamlab.connectors.postgres.reading.streaming import Stream, Streamed
 from streamlab.errors import DatabaseReplaced, Unavailable, UsageError
 from streamlab.formats import changes as columns
 from streamlab.positions import Position, Progress, Span, TopicPartition
@@ -333,9 +333,10 @@ class PostgresReader(Reader):
             pl.lit(place).alias(columns.LSN),
             pl.int_range(self._rows, self._rows + pl.len()).alias(columns.INDEX),
         )
+        # Before anything is noted: a shape may need a server that does not answer.
+        shaped = versions.shaped([(table, rows, source)])
         self._rows += piece.text.height
         self._state = piece.state
-        shaped = versions.shaped([(table, rows, source)])
         position = (self._lsn, IN_SNAPSHOT, self._rows, piece.state.to_text())
         return self._moved(position, shaped, piece.size_bytes)
 

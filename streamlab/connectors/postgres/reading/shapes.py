@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import polars as pl
 
+from streamlab import registry
 from streamlab.connectors.postgres.changes.frames import ChangeTable
 from streamlab.errors import RowsRefused
-from streamlab.formats import Format, named
+from streamlab.formats import DEBEZIUM_SERVER, Context, Format, named
 from streamlab.formats import changes as columns
 from streamlab.formats.debezium import DebeziumFormat
 
@@ -77,6 +78,18 @@ class FlatShape:
         return keys
 
 
+class EnvelopeFormat(Protocol):
+    """A format of envelopes, and of their keys."""
+
+    def encode(self, frame: pl.DataFrame) -> list[bytes]:
+        """Write each change row as an envelope."""
+
+    def encode_keys(
+        self, frame: pl.DataFrame, key: Sequence[str]
+    ) -> list[bytes | None]:
+        """Write each row's key; None for a truncation."""
+
+
 class DebeziumShape:
     """Events whose value is Debezium's envelope.
 
@@ -87,17 +100,50 @@ class DebeziumShape:
     def __init__(self, server: str) -> None:
         self._format = DebeziumFormat(server=server)
 
+    def format_of(self, table: ChangeTable) -> EnvelopeFormat:
+        """Return how changes of a table are written."""
+        del table
+        return self._format
+
     def shaped(self, table: ChangeTable, rows: pl.DataFrame) -> pl.DataFrame:
         """Return one event a row.
 
         Raises:
             RowsRefused: Rows with a value that an envelope cannot say.
         """
-        values = self._format.encode(rows)
+        envelopes = self.format_of(table)
+        values = envelopes.encode(rows)
         keys: list[bytes | None] = [None] * rows.height
         if table.key:
-            keys = self._format.encode_keys(rows, table.key)
+            keys = envelopes.encode_keys(rows, table.key)
         return _events(rows, keys, values)
+
+
+class DebeziumAvroShape(DebeziumShape):
+    """Events whose key and value are Debezium's, in Avro.
+
+    Their schemas are added to the registry, under the names that Debezium gives to
+    topics: ``server.schema.table``.
+
+    Args:
+        server: The logical name that envelopes carry.
+        profile: Profile of the registry.
+    """
+
+    def __init__(self, server: str, profile: str) -> None:
+        super().__init__(server)
+        self._server = server
+        self._profile = profile
+        self._formats: dict[str, EnvelopeFormat] = {}
+
+    def format_of(self, table: ChangeTable) -> EnvelopeFormat:
+        """Return how changes of a table are written; asks nothing yet."""
+        topic = f"{self._server}.{table.relation.schema}.{table.relation.table}"
+        if topic not in self._formats:
+            options = {registry.AUTO: "true", DEBEZIUM_SERVER: self._server}
+            made = named("debezium-avro", Context(topic, self._profile, options))
+            self._formats[topic] = cast("EnvelopeFormat", made)
+        return self._formats[topic]
 
 
 def _events(
@@ -121,9 +167,10 @@ def json_lines(codec: Format, rows: pl.DataFrame) -> list[bytes]:
 
     So does PostgreSQL's own ``to_json``: ``"NaN"``, ``"Infinity"``.
     """
-    enums = [name for name, dtype in rows.schema.items() if isinstance(dtype, pl.Enum)]
-    if enums:
-        rows = rows.with_columns(rows[name].cast(pl.String) for name in enums)
+    rows = rows.clone()
+    for place, dtype in enumerate(rows.dtypes):
+        if isinstance(dtype, pl.Enum):
+            rows.replace_column(place, rows.to_series(place).cast(pl.String))
     try:
         return codec.encode(rows)
     except RowsRefused as refused:

@@ -16,7 +16,7 @@ from streamlab.connectors.postgres.changes.relation import (
     Relation,
 )
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.keys import Candidate, Choices, key_of
+from streamlab.connectors.postgres.reading.keys import Candidate, Choices, key_of
 from streamlab.errors import Refused, UnknownName, UsageError
 
 COLUMN_LISTS_SINCE = 15_00_00  # server version

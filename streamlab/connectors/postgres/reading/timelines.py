@@ -15,8 +15,8 @@ import psycopg
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.lsn import lsn_number, lsn_text
-from streamlab.connectors.postgres.seen import Seen
+from streamlab.connectors.postgres.reading.lsn import lsn_number, lsn_text
+from streamlab.connectors.postgres.reading.seen import Seen
 from streamlab.errors import SlotLost
 
 

@@ -1,8 +1,8 @@
 """Changes that a later part of a snapshot contains already.
 
 Only needed after a snapshot was interrupted, and only until the stream has passed the
-point of the last cut: see :class:`~streamlab.connectors.postgres.snapshot.Cut`. Keys
-are compared by the server, whose order the snapshot was read in.
+point of the last cut: see :class:`~streamlab.connectors.postgres.reading.snapshot.Cut`.
+Keys are compared by the server, whose order the snapshot was read in.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from psycopg import sql
 from streamlab.connectors.postgres import connection as database
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.published import Table
-from streamlab.connectors.postgres.snapshot import Cut, SnapshotState
+from streamlab.connectors.postgres.reading.published import Table
+from streamlab.connectors.postgres.reading.snapshot import Cut, SnapshotState
 from streamlab.errors import PositionLost
 from streamlab.formats import changes as columns
 

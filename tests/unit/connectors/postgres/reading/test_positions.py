@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from streamlab.connectors.postgres import lsn
-from streamlab.connectors.postgres.kept import KeptFile, KeptProgress
-from streamlab.connectors.postgres.snapshot import Cut, SnapshotState
+from streamlab.connectors.postgres.reading import lsn
+from streamlab.connectors.postgres.reading.kept import KeptFile, KeptProgress
+from streamlab.connectors.postgres.reading.snapshot import Cut, SnapshotState
 from streamlab.connectors.postgres.source import PostgresSource
 from streamlab.errors import UsageError
 from streamlab.positions import Progress, TopicPartition

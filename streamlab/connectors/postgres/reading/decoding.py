@@ -17,8 +17,8 @@ from streamlab.connectors.postgres.changes.pgoutput import Changes
 from streamlab.connectors.postgres.changes.relation import Relation
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.published import Table
-from streamlab.connectors.postgres.shapes import Shape
+from streamlab.connectors.postgres.reading.published import Table
+from streamlab.connectors.postgres.reading.shapes import Shape
 from streamlab.errors import RowsRefused
 from streamlab.formats import changes as columns
 from streamlab.positions import Position, TopicPartition

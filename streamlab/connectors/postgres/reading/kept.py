@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamlab.connectors.postgres.recent import Recent
+from streamlab.connectors.postgres.reading.recent import Recent
 from streamlab.errors import Unavailable
 from streamlab.positions import Progress
 from streamlab.settings import Settings

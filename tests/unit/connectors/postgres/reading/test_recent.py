@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from streamlab.connectors.postgres.confirming import Confirming
-from streamlab.connectors.postgres.kept import KeptFile, KeptProgress
-from streamlab.connectors.postgres.recent import PLACE_BYTES, Recent
+from streamlab.connectors.postgres.reading.confirming import Confirming
+from streamlab.connectors.postgres.reading.kept import KeptFile, KeptProgress
+from streamlab.connectors.postgres.reading.recent import PLACE_BYTES, Recent
 from streamlab.errors import Unavailable
 from streamlab.positions import Progress, TopicPartition
 
@@ -170,7 +170,7 @@ def test_after_an_end_in_peace_the_durable_file_is_all(kept: KeptProgress) -> No
 KILLED = """
 import os, sys
 from pathlib import Path
-from streamlab.connectors.postgres.recent import Recent
+from streamlab.connectors.postgres.reading.recent import Recent
 from streamlab.positions import Progress, TopicPartition
 recent, place = Recent(Path(sys.argv[1])), TopicPartition("s", 0)
 for epoch in range(1, 10_000_000):

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import published
 from streamlab.connectors.postgres.connection import Address
-from streamlab.connectors.postgres.decoding import TableVersions, read_catalog
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.keys import Choices
-from streamlab.connectors.postgres.published import Table
-from streamlab.connectors.postgres.shapes import RowShape, Shape
+from streamlab.connectors.postgres.reading import published
+from streamlab.connectors.postgres.reading.decoding import TableVersions, read_catalog
+from streamlab.connectors.postgres.reading.keys import Choices
+from streamlab.connectors.postgres.reading.published import Table
+from streamlab.connectors.postgres.reading.shapes import RowShape, Shape
 from streamlab.errors import UsageError
 from streamlab.positions import TopicPartition
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import slot as slots
-from streamlab.connectors.postgres import timelines
 from streamlab.connectors.postgres.changes import pgoutput, session
 from streamlab.connectors.postgres.changes.pgoutput import (
     INDEX_STEP,
@@ -18,9 +16,11 @@ from streamlab.connectors.postgres.changes.pgoutput import (
 )
 from streamlab.connectors.postgres.connection import Address
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.replication import Replication
-from streamlab.connectors.postgres.seen import Seen
-from streamlab.connectors.postgres.slot import Slot
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading import timelines
+from streamlab.connectors.postgres.reading.replication import Replication
+from streamlab.connectors.postgres.reading.seen import Seen
+from streamlab.connectors.postgres.reading.slot import Slot
 
 IDLE_MOVE_S = 10.0
 """How often the position follows a log in which nothing was of interest. Each time is

@@ -10,11 +10,11 @@ import logging
 
 from streamlab import failpoints
 from streamlab.connectors.postgres import connection as database
-from streamlab.connectors.postgres import published
-from streamlab.connectors.postgres import slot as slots
 from streamlab.connectors.postgres.failures import translation
-from streamlab.connectors.postgres.looking import Look, Reading
-from streamlab.connectors.postgres.snapshot import Snapshot, SnapshotState
+from streamlab.connectors.postgres.reading import published
+from streamlab.connectors.postgres.reading import slot as slots
+from streamlab.connectors.postgres.reading.looking import Look, Reading
+from streamlab.connectors.postgres.reading.snapshot import Snapshot, SnapshotState
 from streamlab.errors import Refused
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from streamlab import failpoints
-from streamlab.connectors.postgres.kept import KeptProgress
+from streamlab.connectors.postgres.reading.kept import KeptProgress
 from streamlab.positions import Position, Progress, TopicPartition
 
 CONFIRM_S = 1.0
