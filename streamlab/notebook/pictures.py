@@ -16,6 +16,7 @@ COURSE_HEIGHT = 220
 COLORS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#eeca3b")
 LATE_COLOR = "#e45756"
 INK = "#808080"  # legible on white and on black
+PIXELS = 1.6  # of a dense picture, for one of the page
 MOST_WINDOWS = 60  # more of them would only be stripes
 
 
@@ -32,7 +33,22 @@ def svg(chart: Any) -> str:
     """Return a chart as SVG."""
     import vl_convert
 
-    chart = (
+    return str(vl_convert.vegalite_to_svg(_styled(chart).to_dict()))
+
+
+def dense_picture(chart: Any, title: str) -> Html:
+    """Return a chart of thousands of points as pixels; as SVG it would weigh much."""
+    import vl_convert
+
+    drawn = vl_convert.vegalite_to_png(_styled(chart).to_dict(), scale=PIXELS)
+    return Html(
+        f'<img width="{CHART_WIDTH}" alt="{markup.text(title)}" '
+        f'src="data:image/png;base64,{base64.b64encode(drawn).decode()}">'
+    )
+
+
+def _styled(chart: Any) -> Any:
+    return (
         chart.configure_axis(
             gridColor=INK,
             gridOpacity=0.2,
@@ -45,7 +61,6 @@ def svg(chart: Any) -> str:
         .configure_legend(labelColor=INK)
         .configure_view(stroke=None)
     )
-    return str(vl_convert.vegalite_to_svg(chart.to_dict()))
 
 
 def course(evaluation: StreamEvaluation) -> Any:
