@@ -174,7 +174,7 @@ def _stream_parts(evaluation: Evaluation) -> list[Html]:
         ]
     if evaluation.course.height > 1:
         title = f"event time of {evaluation.sample}, as it was read"
-        parts.append(pictures.dense_picture(pictures.course(evaluation), title))
+        parts.append(pictures.picture(pictures.course(evaluation), title))
         parts.append(markup.note("points: events; line: each one's watermark"))
     return parts
 
