@@ -280,6 +280,35 @@ def test_without_an_idle_time_a_quiet_partition_holds_the_watermark() -> None:
     assert worker.status().tasks == {}  # closed
 
 
+def test_a_change_is_shown_early_though_nothing_more_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After its interval an epoch without events shows what has changed since."""
+    real = "streamlab.operators.windowed"
+    monkeypatch.setitem(building._MODULES, Windowed, real)  # type: ignore[arg-type]
+    window = sl.tumbling("1h", on=event_time("at", unit="us"))
+
+    @sl.transform(window=window, keys=["key"], emit="updates", early="300ms")
+    def counted(events: pl.LazyFrame) -> pl.LazyFrame:
+        return events.group_by("window_start", "key").agg(n=pl.len().cast(pl.Int64))
+
+    topic = topic_of({0: [{"at": 1, "key": 1, "n": 1}]})
+    sink = MemorySink()
+    worker = Worker(pipeline(MemorySource(topic), sink, transform=counted))
+
+    def shown() -> list[int]:
+        return [n for one in sink.target.batches for n in one.frame["n"].to_list()]
+
+    def second() -> bool:
+        if shown() == [1] and topic.end(TopicPartition("events", 0)) == 1:
+            topic.append(0, encoded([{"at": 2, "key": 1, "n": 1}]))
+        return shown()[-1:] == [2]
+
+    run_until(worker, second)
+    assert shown()[0] == 1
+    assert any(not one.frame.height for one in sink.target.batches)
+
+
 def run_until(worker: Worker, done: Callable[[], bool]) -> WorkerStatus:
     """Run a worker until something holds; return what it said then."""
     import threading
