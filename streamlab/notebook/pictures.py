@@ -17,7 +17,7 @@ COURSE_HEIGHT = 220
 COLORS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#eeca3b")
 LATE_COLOR = "#e45756"
 INK = "#808080"  # legible on white and on black
-MOST_POINTS = 500  # of a picture; each takes 100 bytes of a notebook
+MOST_POINTS = 350  # of a picture; each takes 100 bytes of a notebook
 MOST_WINDOWS = 60  # more of them would only be stripes
 
 _UNREAD = re.compile(r' (?:aria-[a-z]+|role)="[^"]*"')
