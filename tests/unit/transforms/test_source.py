@@ -94,3 +94,13 @@ def test_code_without_source_proves_nothing() -> None:
     exec("def f(frame): return frame", names)
     assert not readable(names["f"])
     assert changing(names["f"]) == ""
+
+
+def test_a_source_that_is_no_python_is_not_readable(tmp_path: Path) -> None:
+    """Such as the page that an example was taken from."""
+    page = tmp_path / "page.md"
+    page.write_text("# A page (of\n\n```python\ndef f(events):\n    return events\n```\n")
+    names: dict[str, Any] = {}
+    code = "\n\n\ndef f(events):\n    return events\n"
+    exec(compile(code, str(page), "exec"), names)
+    assert not source.readable(names["f"])
