@@ -103,7 +103,7 @@ def _tree(function: types.FunctionType) -> ast.AST | None:
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, tokenize.TokenError):
-        return None
+        return None  # there is none, or the file was changed since
 
 
 def _changes(called: ast.expr, function: types.FunctionType) -> bool:

@@ -184,7 +184,7 @@ def test_parquet_files_have_every_window_once_after_a_kill(
     """Files that are written again have the same names."""
     events, topic = minutes
     project = make_project()
-    sink = 'type = "parquet"\npath = "rows"'
+    sink = 'type = "parquet"\nfolder = "rows"'
     write(project, topic, sink, 'file = "dead.jsonl"', FEW_ROWS)
     killed = finished(project, STREAMLAB_FAILPOINT="after-sink-commit=kill@3")
     assert killed == KILLED, project.log()
@@ -221,11 +221,12 @@ def test_a_damaged_state_is_refused(
             flipped = bytes([data[middle] ^ 1])
             path.write_bytes(data[:middle] + flipped + data[middle + 1 :])
     assert finished(project) == 1
-    assert "the state of task" in project.log()
+    assert "begin without state" in project.log()
     assert windows_of(postgres_dsn, table) == before
 
 
 CONTROLS = {
+    "": "",
     "no compare-and-set of the state": """
 from streamlab.connectors.postgres import progress
 from streamlab.engines.local.stateful import StatefulProcessor
@@ -260,7 +261,7 @@ def test_a_worker_that_breaks_the_promise_is_seen(
     table: str,
     postgres_dsn: str,
 ) -> None:
-    """The controls: each makes the oracle red, or the worker stops."""
+    """The controls: each makes the oracle red; without any, the same run is right."""
     events, topic = minutes
     project = make_project()
     sink = f'type = "postgres"\ntable = "{table}"'
@@ -279,7 +280,7 @@ def test_a_worker_that_breaks_the_promise_is_seen(
             timeout=120,
             env=environment,
         )
-    assert windows_of(postgres_dsn, table) != events.windows
+    assert (windows_of(postgres_dsn, table) == events.windows) is (control == "")
 
 
 def rows_of_messages(values: Iterable[bytes]) -> list[Row]:

@@ -26,6 +26,7 @@ class Pausing:
         self._topics: frozenset[str] | None = None
         self._partitions: set[TopicPartition] = set()
         self._paused: set[TopicPartition] = set()
+        self._left_paused: set[TopicPartition] = set()
 
     def is_wanted(self, topic: str) -> bool:
         """Return whether events of a topic are to be delivered now."""
@@ -42,19 +43,27 @@ class Pausing:
         return self._apply()
 
     def begin(self, partitions: Iterable[TopicPartition]) -> None:
-        """Take up partitions that were just assigned; an assigned one is not paused."""
-        given = list(partitions)
-        self._partitions.update(given)
-        self._paused.difference_update(given)
-        unwanted = [one for one in given if not self.is_wanted(one.topic)]
+        """Take up partitions that were just assigned.
+
+        The client remembers over a rebalance that one was paused, so one that was and
+        is wanted now is resumed.
+        """
+        given = set(partitions)
+        self._partitions |= given
+        self._paused -= given
+        unwanted = {one for one in given if not self.is_wanted(one.topic)}
         if unwanted:
             self._consumer.pause(_to_kafka(unwanted))
-            self._paused.update(unwanted)
+            self._paused |= unwanted
+        if resumed := (given & self._left_paused) - unwanted:
+            self._consumer.resume(_to_kafka(resumed))
+        self._left_paused -= given
 
     def forget(self, partitions: Iterable[TopicPartition]) -> None:
         """Give up partitions."""
         gone = set(partitions)
         self._partitions -= gone
+        self._left_paused |= self._paused & gone
         self._paused -= gone
 
     def _apply(self) -> bool:

@@ -20,6 +20,7 @@ from streamlab.operators.chain import Chain
 from streamlab.pipelines import Pipeline
 from streamlab.pipelines.grouping import Grouping, grouping_of
 from streamlab.pipelines.prepared import prepared_of, source_of
+from streamlab.sinks import Guarantee
 from streamlab.sources import RawBatch, Source
 from streamlab.state.store import TaskState
 from streamlab.transforms.declarations import Windowed
@@ -82,7 +83,12 @@ def parts_of(pipeline: Pipeline, retrying: Retrying, *, keeps_state: bool) -> Pa
         )
     grouping = grouping_of(pipeline).grouping
     streams = Streams.of(pipeline, ready, spread=grouping is Grouping.ALIGNED)
-    home = home_of(pipeline) if keeps_state else None
+    # Of a source that is read from its beginning each time nobody can go on, unless
+    # the sink knows where.
+    forgets = (
+        pipeline.source.bounded and pipeline.sink.guarantee is not Guarantee.ATOMIC
+    )
+    home = home_of(pipeline) if keeps_state and not forgets else None
 
     def opened(task: str, state_id: str | None) -> State:
         if home is None:

@@ -7,7 +7,6 @@ names it: never is the memory of an earlier time gone on with.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
@@ -95,6 +94,8 @@ class Partitions:
             self.pipeline.name,
         )
         tasks.take(given.partitions, progress)
+        if given.partitions and not tasks.missing:
+            self.parted.over()
         self._open_states(given, [one.task for one in progress])
         positions = {
             key: value
@@ -149,7 +150,6 @@ class Partitions:
         self.parted.require_soon(self.pipeline.name, self.parts.tasks.missing)
         poll()
         if not self.parts.tasks.missing:
-            self.parted.over()
             reader.hold(held=False)
 
     def _open_states(self, given: Assignment, tasks: Sequence[str]) -> None:
@@ -161,7 +161,7 @@ class Partitions:
         stateful, streams = self.parts.stateful, self.parts.streams
         if stateful is None or streams is None:
             return
-        streams.partitions.update(Counter(one.topic for one in given.start))
+        streams.count(given.start)
         self.parts.pulse.idle_after_s = streams.idle_after_s(streams.partitions)
         missing = set(self.parts.tasks.missing)
         begun = [self.parts.tasks.sent[task] for task in tasks]

@@ -174,7 +174,15 @@ def located(pipeline: Pipeline, to: str) -> Mapping[TopicPartition, Position]:
     source = pipeline.source.positions(pipeline.name)
     if "=" not in to:
         return source.locate(to)
-    return _named(to, list(source.locate("latest")), pipeline)
+    starts, ends = source.locate("earliest"), source.locate("latest")
+    named = _named(to, list(ends), pipeline)
+    for partition, position in named.items():
+        if not starts[partition] <= position <= ends[partition]:  # type: ignore[operator]  # positions of one source are of one type
+            spelled = pipeline.source_of(partition.topic).spelled
+            message = f"{partition} has no position {spelled(position)}"
+            span = f"{spelled(starts[partition])} to {spelled(ends[partition])}"
+            raise UsageError(message, hint=f"it goes from {span}")
+    return named
 
 
 def _require_all_named(

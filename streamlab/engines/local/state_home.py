@@ -65,11 +65,11 @@ class PassingState:
 
 def home_of(pipeline: Pipeline) -> StateHome:
     """Return where the state of a pipeline is kept."""
-    settings = pipeline.state
-    limit_bytes = settings.limit_mb << 20
-    if settings.url:
-        folder = pipeline.folder / settings.url / pipeline.name
-        return StateHome(folder, limit_bytes=limit_bytes)
+    url, name = pipeline.state.url, pipeline.name
+    limit_bytes = pipeline.state.limit_mb << 20
+    if url and "://" not in url:
+        return StateHome(pipeline.folder / url / name, limit_bytes=limit_bytes)
     folder = Settings.load().state_folder
     made_state_folder(folder)
-    return StateHome(folder / FOLDER / pipeline.name, limit_bytes=limit_bytes)
+    shared = f"{url.rstrip('/')}/{name}" if url else None
+    return StateHome(folder / FOLDER / name, shared, limit_bytes)

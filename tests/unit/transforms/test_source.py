@@ -7,6 +7,7 @@ import random as rnd
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from random import random
 from typing import Any
 
@@ -96,11 +97,14 @@ def test_code_without_source_proves_nothing() -> None:
     assert changing(names["f"]) == ""
 
 
-def test_a_source_that_is_no_python_is_not_readable(tmp_path: Path) -> None:
-    """Such as the page that an example was taken from."""
-    page = tmp_path / "page.md"
-    page.write_text("# A page (of\n\n```python\ndef f(events):\n    return events\n```\n")
+def test_a_file_that_was_changed_since_is_a_source_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    """Whatever stands on the function's lines now."""
+    file = tmp_path / "module.txt"
+    file.write_text("one = (1,\n    2,\n")
     names: dict[str, Any] = {}
-    code = "\n\n\ndef f(events):\n    return events\n"
-    exec(compile(code, str(page), "exec"), names)
-    assert not source.readable(names["f"])
+    code = compile("def f(frame):\n    return frame\n", str(file), "exec")
+    exec(code, names)
+    assert changing(names["f"]) == ""
+    assert not readable(names["f"])
