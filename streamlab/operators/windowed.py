@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.operators.calling import Function
-from streamlab.operators.cascading import delayed, is_behind
+from streamlab.operators.cascading import delayed, is_behind, too_late
 from streamlab.operators.combining import Combine, Combined
 from streamlab.operators.counting import CountWindows
 from streamlab.operators.emitting import Emitter, emitter_of
@@ -25,13 +26,14 @@ from streamlab.operators.keeping import Kept, Rows, Showing
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
 from streamlab.operators.ordering import PLACE
 from streamlab.operators.partials import Partials
+from streamlab.operators.parts import Parts
 from streamlab.operators.sessions import Sessions
 from streamlab.operators.slices import Slices
 from streamlab.operators.slicing import Slicing
+from streamlab.operators.tumbled import Tumbled
 from streamlab.state.table import StateTable
 from streamlab.transforms.declarations import Windowed
 from streamlab.transforms.expressions import NotShown
-from streamlab.transforms.splitting import split
 from streamlab.transforms.steps import Step
 from streamlab.transforms.windows import Counted, Session, Sliced
 
@@ -82,35 +84,37 @@ def _holding(
         return CountWindows(name, window, inputs, keys, function)
     if not isinstance(window, Sliced):
         raise UsageError(f"{type(window).__name__} is not a kind of window")
-    slicing = Slicing.of(window)
-    by = keys if needs.emit == "updates" else pl.Schema()
-    kept = _kept(name, needs, slicing, inputs, tuple(by), function)
-    column = next(iter(window.times(inputs).values())).column
-    return Slices(name, slicing, kept, by, column)
+    return _regular(name, needs, inputs, function, keys)
 
 
-def _kept(
+def _regular(
     name: str,
     needs: Windowed,
-    slicing: Slicing,
     inputs: Mapping[str, pl.Schema],
-    by: Sequence[str],
     function: Function,
-) -> Kept:
-    """Return what is kept: the least that gives the function's results."""
-    dtype = slicing.window.dtype
-    showing = Showing(slicing, inputs, needs.keys, by, function)
+    keys: pl.Schema,
+) -> Holding:
+    """Return windows at regular times with the least that gives their results."""
+    window = cast(Sliced, needs.window)
+    slicing = Slicing.of(window)
+    by = keys if needs.emit == "updates" else pl.Schema()
+    showing = Showing(slicing, inputs, needs.keys, tuple(by), function)
+    column = next(iter(window.times(inputs).values())).column
+    late = partial(too_late, function.name, column)
+    kept: Kept
     if needs.combine is not None:
         if len(inputs) > 1:
             message = f"{function.name}() reads {len(inputs)} streams, and combine=… "
             raise UsageError(message + "merges results of one")
-        return Combined(name, showing, Combine.of(function, needs.keys))
+        kept = Combined(name, showing, Combine.of(function, needs.keys))
+        return Slices(name, slicing, kept, by, late)
     try:
-        (schema,) = inputs.values()
-        splitting = split(function.step, seen_by_function(schema, dtype))
-        return Partials(name, slicing, inputs, by, function, splitting)
-    except (NotShown, ValueError):
-        return Rows(name, showing)
+        parts = Parts.of(slicing, inputs, tuple(by), function)
+    except NotShown:
+        return Slices(name, slicing, Rows(name, showing), by, late)
+    if not slicing.overlap and needs.emit == "final":
+        return Tumbled(name, parts, late)
+    return Slices(name, slicing, Partials(name, parts, tuple(by)), by, late)
 
 
 def _require_countable(

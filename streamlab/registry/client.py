@@ -26,6 +26,7 @@ TRIES = 3
 WAIT_S = 0.2  # before the second try; twice as long before the third
 MOST_UNKNOWN = 10_000  # ids that are remembered to be unknown
 DEFAULT_CONTEXT = "."
+ANY_GUID = ""  # is unknown to registries without GUIDs
 UNKNOWN_KEPT_S = 30.0  # an id that nobody knows may be registered later
 
 _SUBJECT_NOT_FOUND, _VERSION_NOT_FOUND, _SCHEMA_NOT_FOUND = 40401, 40402, 40403
@@ -121,7 +122,8 @@ class Registry:
         with self._lock:
             if known := self._by_guid.get(guid):
                 return known
-            if time.monotonic() < self._unknown.get(guid, 0):
+            now = time.monotonic()
+            if any(now < self._unknown.get(name, 0) for name in (guid, ANY_GUID)):
                 return None
         ids = self._ids(guid)
         with self._lock:
@@ -137,13 +139,17 @@ class Registry:
         Source: https://docs.redpanda.com/api/doc/schema-registry/operation/operation-get_schemas_guids_guid_ids
         """
         answer = self._answer("GET", f"schemas/guids/{guid}/ids")
-        if answer.status_code == HTTPStatus.NOT_FOUND:
-            return {}
         found = _json(answer)
-        if not isinstance(found, list):
-            self._read(answer)
+        if answer.is_success and isinstance(found, list):
+            known = [each for each in found if isinstance(each, dict) and "id" in each]
+            return {str(each.get("context")): int(each["id"]) for each in known}
+        code = found.get("error_code") if isinstance(found, dict) else None
+        if answer.status_code == HTTPStatus.NOT_FOUND and code not in _NOT_FOUND:
+            with self._lock:  # it does not even know what a GUID is
+                self._note_unknown(ANY_GUID)
             return {}
-        return {each["context"]: int(each["id"]) for each in found}
+        self._read(answer)
+        return {}
 
     def latest(self, subject: str) -> Registered | None:
         """Return the newest version of a subject; None where there is no subject."""

@@ -15,13 +15,13 @@ import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.state.compaction import Plan, planned
+from streamlab.state.fresh import Changes, Fresh
 from streamlab.state.hashing import HASH, SEQUENCE, hashes
 from streamlab.state.merging import slices
 from streamlab.state.run import (
     Run,
     is_ordered,
     merge,
-    stored_schema,
     visible,
     whole,
 )
@@ -32,26 +32,6 @@ _LOOSE_RUNS = 4
 
 _MOST_MERGED = 131_072
 """Rows beyond which older runs in memory are left for the compaction."""
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What an epoch changed in one table.
-
-    Attributes:
-        rows: Rows that were put and are still there.
-        graves: Keys whose older rows are gone.
-        floor: Older rows that were due at or before it are gone.
-    """
-
-    rows: pl.DataFrame | None = None
-    graves: pl.DataFrame | None = None
-    floor: int | None = None
-
-    def __bool__(self) -> bool:
-        """Return whether anything changed."""
-        parts = (self.rows, self.graves, self.floor)
-        return any(part is not None for part in parts)
 
 
 @dataclass
@@ -86,10 +66,7 @@ class DurableTable(StateTable):
         self.sequence = sequence
         self._height = height
         self._keys = list(layout.keys)
-        self._rows = stored_schema(layout).to_frame()
-        self._graves: pl.DataFrame | None = None
-        self.sealed_floor: int | None = None
-        self._floor: int | None = None
+        self._fresh = Fresh(layout)
         self._looked: _Looked | None = None
         # The highest floor since a compaction began, which its segment gets, too.
         self._floor_since: int | None = None
@@ -109,8 +86,7 @@ class DurableTable(StateTable):
         if self.layout.unique:
             rows = rows.unique(self._keys, keep="last", maintain_order=True)
             self._height -= self._present(rows)
-            self._rows = self._missing_in(self._rows, rows)
-        self._rows = pl.concat([self._rows, rows]) if self._rows.height else rows
+        self._fresh.add(rows)
         self._height += rows.height
         self._looked = None
 
@@ -123,14 +99,12 @@ class DurableTable(StateTable):
         """Remove all rows of some keys and return them; see ``StateTable.take``."""
         older, fresh = self._search(keys)
         if fresh.height:
-            self._rows = self._missing_in(self._rows, keys)
-        gone = [older.select(self._keys)] if older.height else []
-        if self.layout.unique and fresh.height and self.runs:
-            # They may hide an older row of their key.
-            gone.append(fresh.select(self._keys))
-        if gone:
-            buried = [] if self._graves is None else [self._graves]
-            self._graves = pl.concat([*buried, *gone]).unique(maintain_order=True)
+            self._fresh.remove(keys)
+            if self.layout.unique and self.runs:
+                # They may hide an older row of their key.
+                self._fresh.bury(fresh)
+        if older.height:
+            self._fresh.bury(older)
         taken = pl.concat([older, fresh])
         self._height -= taken.height
         if self._looked is not None:
@@ -142,20 +116,17 @@ class DurableTable(StateTable):
         due = self.layout.due
         if due is None:
             return self.layout.schema.to_frame()
-        is_due = (pl.col(due) <= until).fill_null(value=False)
-        pieces = [self._rows.filter(is_due)] if self._rows.height else []
-        if pieces and pieces[0].height:
-            # Fresh rows are gone at once, but they go on hiding older ones.
-            if self.layout.unique and self.runs:
-                self._bury(pieces[0].select(self._keys))
-            self._rows = self._rows.filter(~is_due)
+        fresh = self._fresh.take_due(until)
+        if fresh.height and self.layout.unique and self.runs:
+            # They are gone, and go on hiding older rows of their keys.
+            self._fresh.bury(fresh)
         older = self._due_in_runs(until)
         if any(run.is_due(until) for run in self.runs):
             # Also if all that was due is hidden: it need not be looked at again.
-            self._floor = until if self._floor is None else max(self._floor, until)
+            self._fresh.raise_floor(until)
             self._raise_floors(until)
         names = [*self.layout.schema.names(), SEQUENCE]
-        frames = [piece.select(names) for piece in (*older, *pieces) if piece.height]
+        frames = [rows.select(names) for rows in (*older, fresh) if rows.height]
         if not frames:
             return self.layout.schema.to_frame()
         taken = pl.concat(frames).sort(due, SEQUENCE).drop(SEQUENCE)
@@ -165,7 +136,7 @@ class DurableTable(StateTable):
 
     def scan(self) -> Iterator[pl.DataFrame]:
         """Yield all rows, in pieces that fit in memory; see ``StateTable.scan``."""
-        runs = [*self.runs, self._fresh_run()]
+        runs = [*self.runs, self._fresh.run]
         for parts in slices(self.layout, runs):
             rows = merge(self.layout, parts, bottom=True).rows
             if rows.height:
@@ -179,8 +150,7 @@ class DurableTable(StateTable):
     @property
     def size_bytes(self) -> int:
         """Return how many bytes its segments have on disk and its rows in memory."""
-        fresh = int(self._rows.estimated_size()) if self._rows.height else 0
-        return fresh + sum(run.bytes for run in self.runs)
+        return self._fresh.size_bytes + sum(run.bytes for run in self.runs)
 
     @property
     def memory_bytes(self) -> int:
@@ -195,12 +165,9 @@ class DurableTable(StateTable):
 
     def seal(self) -> Changes:
         """End an epoch: return what it changed, which is a run from now on."""
-        rows = self._rows if self._rows.height else None
-        changes = Changes(rows, self._graves, self._floor)
+        changes = self._fresh.changes
         self.replay(changes, floors=False)
-        self._rows = stored_schema(self.layout).to_frame()
-        self.sealed_floor = self._floor
-        self._graves, self._floor, self._looked = None, None, None
+        self._fresh, self._looked = Fresh(self.layout), None
         return changes
 
     def replay(self, changes: Changes, *, floors: bool = True) -> None:
@@ -270,25 +237,6 @@ class DurableTable(StateTable):
             )
             raise UsageError(f"{message} in {', '.join(wrong)}")
 
-    def _fresh_run(self) -> Run:
-        return Run.in_memory(self.layout, self._rows, self._graves)
-
-    def _missing_in(self, rows: pl.DataFrame, others: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows whose key is not among the others'."""
-        if not rows.height or not others.height:
-            return rows
-        return rows.join(
-            others.select(self._keys),
-            on=self._keys,
-            how="anti",
-            nulls_equal=True,
-            maintain_order="left",
-        )
-
-    def _bury(self, keys: pl.DataFrame) -> None:
-        buried = keys if self._graves is None else pl.concat([self._graves, keys])
-        self._graves = buried.unique(maintain_order=True)
-
     def _search(self, keys: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return the rows of some keys in the runs, and the fresh ones."""
         if not self._keys:
@@ -299,19 +247,8 @@ class DurableTable(StateTable):
         wanted = wanted.with_columns(hashes(wanted, self._keys)).sort(HASH)
         if wanted[HASH].n_unique() < wanted.height:
             wanted = wanted.unique(maintain_order=True)
-        fresh = self.layout.schema.to_frame()
-        if self._rows.height:
-            fresh = self._rows.join(
-                wanted,
-                on=self._keys,
-                how="semi",
-                nulls_equal=True,
-                maintain_order="left",
-            ).select(self.layout.schema.names())
-        open_keys = self._missing_in(wanted, fresh) if self.layout.unique else wanted
-        if self._graves is not None:
-            open_keys = self._missing_in(open_keys, self._graves)
-        older = self._in_runs(open_keys)
+        fresh = self._fresh.find(wanted)
+        older = self._in_runs(self._fresh.not_hidden(wanted))
         if self.layout.unique:
             self._looked = _Looked(wanted[HASH], older.height + fresh.height)
         return older, fresh
@@ -364,10 +301,7 @@ class DurableTable(StateTable):
         """Return the rows whose key has nothing in newer runs, or fresh, that hides."""
         if not self._keys:
             return rows
-        if self.layout.unique:
-            rows = self._missing_in(rows, self._rows)
-        if self._graves is not None:
-            rows = self._missing_in(rows, self._graves)
+        rows = self._fresh.not_hidden(rows)
         hiding = [run for run in newer if self.layout.unique or run.graves]
         if not hiding or not rows.height:
             return rows

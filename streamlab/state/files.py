@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import socket
+import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ VERSION: Final = ".version"
 BLOCK: Final = ".arrow"
 SUFFIXES: Final = frozenset({VERSION, BLOCK})
 PARTIAL: Final = ".partial"
+ORPHANS_S: Final = 24 * 3600.0
+"""Age in seconds at which files that the opened version does not name are deleted."""
+
 _DIGITS: Final = 32
 """Hexadecimal digits of a SHA-256 that name a file: 128 bits."""
 
@@ -41,7 +45,7 @@ class Written:
 
     def __str__(self) -> str:
         """Return it for a message."""
-        return f"{self.place} on {self.host}" if self.place else self.host
+        return f"{self.place or 'a folder'} on {self.host}"
 
 
 class Files:
@@ -105,10 +109,13 @@ class Files:
         """
         path = self.path(name)
         self.require(name, written)
-        if _digest(path) != path.stem.partition("-")[0]:
+        right = path.stem.partition("-")[0]
+        if _digest(path) != right:
+            self._obtain_anew(name, path)
+        if _digest(path) != right:
             raise StateError(
-                f"the state file {path} is damaged: its content is not what was "
-                f"written, in {written}",
+                f"the state file {path} is damaged: it is not what was written "
+                f"to {written}",
                 hint="restore it from a copy or a savepoint; or begin without state: "
                 "streamlab state reset PIPELINE",
             )
@@ -148,6 +155,24 @@ class Files:
         for name in names:
             self.path(name).unlink(missing_ok=True)
 
+    def partials(self) -> Iterator[Path]:
+        """Yield files that were never finished."""
+        if self.folder.is_dir():
+            yield from self.folder.glob(f"*{PARTIAL}")
+
+    def sweep(self, needed: Collection[str]) -> None:
+        """Delete what was written long ago and is not needed: what a kill left.
+
+        Only a worker whose version a sink has just committed may do this: all files
+        that are not its own are then nobody's.
+        """
+        now_s = time.time()
+        names = [name for name in self.names() if name not in needed]
+        self.delete([name for name in names if self.age_s(name, now_s) > ORPHANS_S])
+        for partial in self.partials():
+            if self.age_s(partial.name, now_s) > ORPHANS_S:
+                partial.unlink(missing_ok=True)
+
     def copy(self, name: str, source: Files, written: Written) -> None:
         """Copy a file durably from other files, and check it.
 
@@ -168,6 +193,9 @@ class Files:
     def _obtain(self, name: str, path: Path) -> None:
         """Bring a file from where other machines put it."""
 
+    def _obtain_anew(self, name: str, path: Path) -> None:
+        """Bring a file once more that is damaged here."""
+
     def _place(self, name: str, write: Callable[[Path], object]) -> None:
         path = self.path(name)
         try:
@@ -184,17 +212,14 @@ class Files:
         self._publish(name)
 
     def _make(self) -> None:
-        if not self.folder.is_dir():
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _sync(self.folder.parent)
+        """Make the folder, durably: with the names of all folders above it."""
+        missing = [self.folder, *self.folder.parents]
+        for folder in reversed([one for one in missing if not one.is_dir()]):
+            folder.mkdir(exist_ok=True)
+            _sync(folder.parent)
 
     def _partial(self) -> Path:
         return self.folder / f"{secrets.token_hex(8)}{PARTIAL}"
-
-    def partials(self) -> Iterator[Path]:
-        """Yield files that were never finished."""
-        if self.folder.is_dir():
-            yield from self.folder.glob(f"*{PARTIAL}")
 
     def _missing(self, name: str, written: Written) -> StateError:
         return StateError(

@@ -231,8 +231,8 @@ def merge(layout: TableLayout, parts: Sequence[Part], *, bottom: bool) -> Part:
     hidden: pl.DataFrame | None = None
     for part in reversed(parts):
         rows = _marked(layout, part) if layout.unique else alive(layout, part)
-        if hidden is not None and rows.height:
-            rows = _without(rows, hidden, keys)
+        if hidden is not None:
+            rows = without(rows, hidden, keys)
         pieces.append(rows)
         if part.graves is not None:
             graves = part.graves.select(keys)
@@ -246,7 +246,7 @@ def merge(layout: TableLayout, parts: Sequence[Part], *, bottom: bool) -> Part:
                 hidden = dead if hidden is None else pl.concat([hidden, dead]).unique()
             rows = rows.filter(~pl.col(_DEAD)).drop(_DEAD)
         if hidden is not None:
-            hidden = _without(hidden, rows, keys)
+            hidden = without(hidden, rows, keys)
     if bottom or hidden is None or not hidden.height:
         return Part(rows)
     return Part(rows, hidden)
@@ -270,10 +270,15 @@ def _marked(layout: TableLayout, part: Part) -> pl.DataFrame:
     return part.rows.with_columns(is_dead.alias(_DEAD))
 
 
-def _without(rows: pl.DataFrame, others: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+def without(
+    rows: pl.DataFrame, others: pl.DataFrame, keys: Sequence[str]
+) -> pl.DataFrame:
+    """Return the rows whose key is not among the others', in their order."""
+    if not rows.height or not others.height:
+        return rows
     return rows.join(
         others.select(keys),
-        on=keys,
+        on=list(keys),
         how="anti",
         nulls_equal=True,
         maintain_order="left",

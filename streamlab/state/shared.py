@@ -98,6 +98,9 @@ class SharedFiles(Files):
             raise _unavailable(self.url, error) from error
         partial.replace(path)
 
+    def _obtain_anew(self, name: str, path: Path) -> None:
+        self._obtain(name, path)
+
 
 def file_system(url: str) -> tuple[Any, str]:
     """Return the file system of a URL, and the path there.

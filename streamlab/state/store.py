@@ -16,7 +16,6 @@ anywhere: what it saved and did not commit is never looked at again.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,14 +24,15 @@ from typing import Any, Final, Self
 import orjson
 
 from streamlab.errors import StateError, Unavailable
-from streamlab.failpoints import passing
 from streamlab.state.compaction import Compaction, mapped
-from streamlab.state.durable import Changes, DurableTable
+from streamlab.state.durable import DurableTable
 from streamlab.state.evolution import described, require_compatible
 from streamlab.state.files import VERSION, Files, named
+from streamlab.state.fresh import Changes
 from streamlab.state.home import StateHome
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.state.version import (
+    Sealed,
     StoredSegment,
     StoredTable,
     Version,
@@ -57,9 +57,6 @@ MOST_LOG_BYTES: Final = 256 << 20
 KEPT_VERSIONS: Final = 3
 """Confirmed versions that are kept, the current one included."""
 
-ORPHANS_S: Final = 24 * 3600.0
-"""Age in seconds at which files that no version names are deleted."""
-
 
 @dataclass(frozen=True)
 class _Known:
@@ -67,31 +64,6 @@ class _Known:
 
     state_id: str
     files: frozenset[str]
-
-
-@dataclass(frozen=True)
-class Sealed:
-    """A version that has an id and is not written yet.
-
-    Attributes:
-        state_id: The id.
-    """
-
-    state_id: str
-    _files: Files
-    _data: bytes
-
-    def write(self) -> None:
-        """Write it durably; where that fails, it can be tried again.
-
-        Raises:
-            StateError: It cannot be written.
-            Unavailable: The place that the state is shared in cannot be reached.
-        """
-        passing("before-state-save")
-        if self._data:
-            self._files.write(file_of(self.state_id), self._data)
-        passing("after-state-save")
 
 
 class TaskState:
@@ -126,6 +98,7 @@ class TaskState:
         self._covered = 0
         self._line: list[_Known] = []
         self._lock = threading.Lock()
+        self._is_swept = False
         # Deleting takes milliseconds, and nobody waits for it.
         self._sweeping = ThreadPoolExecutor(1, "streamlab-sweeping")
         if version:
@@ -164,9 +137,7 @@ class TaskState:
         for log in version.logs:
             _replay(tables, read(files, log)[1])
         _replay(tables, changes)
-        state = cls(files, task, tables, (state_id, version), home.limit_bytes)
-        _delete_orphans(files, version.files | {file_of(state_id)})
-        return state
+        return cls(files, task, tables, (state_id, version), home.limit_bytes)
 
     @property
     def tables(self) -> Mapping[str, StateTable]:
@@ -210,7 +181,7 @@ class TaskState:
         changes = {name: table.seal() for name, table in self._tables.items()}
         if not adopted and self.state_id and not self._is_changed(changes):
             return Sealed(self.state_id, self._files, b"")
-        version = self._version()
+        version = self._version(changes)
         data = encoded(version, changes)
         name = named(data, VERSION)
         self.state_id = id_of(name, version.written.host)
@@ -232,8 +203,11 @@ class TaskState:
             dropped, self._line = self._line[:first], self._line[first:]
             kept = {name for known in self._line for name in known.files}
             gone = {name for known in dropped for name in known.files} - kept
+            is_first, self._is_swept = not self._is_swept, True
         if gone:
             self._sweeping.submit(self._files.delete, gone)
+        if is_first:
+            self._sweeping.submit(self._files.sweep, kept)
 
     def compact(self) -> None:
         """Write all that is in memory to segments now; the next save names them."""
@@ -256,14 +230,17 @@ class TaskState:
         meta = orjson.dumps(self.meta, option=orjson.OPT_SORT_KEYS)
         return meta != self._saved_meta or any(one for one in changes.values())
 
-    def _version(self) -> Version:
+    def _version(self, changes: Mapping[str, Changes]) -> Version:
         return Version(
             task=self.task,
             parent=self.state_id,
             written=self._files.written,
             meta=self.meta,
             logs=tuple(self._logs),
-            tables={name: _stored(table) for name, table in self._tables.items()},
+            tables={
+                name: _stored(table, changes[name].floor)
+                for name, table in self._tables.items()
+            },
         )
 
     def _continue(self, state_id: str, version: Version, size: int = 0) -> None:
@@ -352,7 +329,7 @@ def _replay(tables: Mapping[str, DurableTable], changes: Mapping[str, Changes]) 
         tables[name].replay(change)
 
 
-def _stored(table: DurableTable) -> StoredTable:
+def _stored(table: DurableTable, floor: int | None) -> StoredTable:
     segments = tuple(
         StoredSegment(run.files, run.floor, run.fingerprint)
         for run in table.runs
@@ -364,19 +341,9 @@ def _stored(table: DurableTable) -> StoredTable:
         sequence=table.sequence,
         bytes=table.size_bytes,
         oldest_due=table.oldest_due,
-        floor=table.sealed_floor,
+        floor=floor,
         segments=segments,
     )
-
-
-def _delete_orphans(files: Files, needed: frozenset[str]) -> None:
-    """Delete what was written long ago and never became part of this version."""
-    now_s = time.time()
-    names = [name for name in files.names() if name not in needed]
-    files.delete([name for name in names if files.age_s(name, now_s) > ORPHANS_S])
-    for partial in files.partials():
-        if files.age_s(partial.name, now_s) > ORPHANS_S:
-            partial.unlink(missing_ok=True)
 
 
 def _megabytes(size: int) -> str:

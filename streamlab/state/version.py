@@ -22,8 +22,9 @@ import orjson
 import polars as pl
 
 from streamlab.errors import StateError
-from streamlab.state.durable import Changes
+from streamlab.failpoints import passing
 from streamlab.state.files import VERSION, Files, Written, hostname
+from streamlab.state.fresh import Changes
 from streamlab.state.run import StoredBlock
 
 _MAGIC: Final = b"streamlab state 1\n"
@@ -101,6 +102,33 @@ class Version:
             for file in segment.files
         }
         return frozenset(blocks | {file_of(log) for log in self.logs})
+
+
+@dataclass(frozen=True)
+class Sealed:
+    """A version that has an id and is not written yet.
+
+    Attributes:
+        state_id: The id.
+        files: Where to write it.
+        data: What to write; nothing if it was written before.
+    """
+
+    state_id: str
+    files: Files
+    data: bytes = field(repr=False)
+
+    def write(self) -> None:
+        """Write it durably; where that fails, it can be tried again.
+
+        Raises:
+            StateError: It cannot be written.
+            Unavailable: The place that the state is shared in cannot be reached.
+        """
+        passing("before-state-save")
+        if self.data:
+            self.files.write(file_of(self.state_id), self.data)
+        passing("after-state-save")
 
 
 def file_of(state_id: str) -> str:

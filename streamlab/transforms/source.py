@@ -12,6 +12,7 @@ import inspect
 import os
 import sysconfig
 import textwrap
+import tokenize
 import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,8 +102,8 @@ def _own_functions(function: Callable[..., Any]) -> Iterator[types.FunctionType]
 def _tree(function: types.FunctionType) -> ast.AST | None:
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, TypeError, SyntaxError):
-        return None
+    except (OSError, TypeError, SyntaxError, tokenize.TokenError):
+        return None  # there is none, or the file was changed since
 
 
 def _changes(called: ast.expr, function: types.FunctionType) -> bool:

@@ -17,7 +17,12 @@ import polars as pl
 
 from streamlab.errors import UnknownName, UsageError
 from streamlab.transforms.alignment import Alignment
-from streamlab.transforms.event_time import EventTime, as_event_time, duration_us
+from streamlab.transforms.event_time import (
+    EventTime,
+    as_event_time,
+    duration_us,
+    signed_us,
+)
 from streamlab.transforms.spans import Span
 
 WINDOW_START = "window_start"
@@ -139,8 +144,8 @@ def tumbling(
             one of the zone: it has 23, 24 or 25 hours.
         on: The event time: a column, or :func:`event_time`. For several inputs with
             other columns a mapping from the parameter.
-        offset: How far windows are shifted on the zone's clock; ``-`` before it shifts
-            them back.
+        offset: How far windows are shifted on the zone's clock, such as ``6h`` or
+            ``-30m``.
         zone: Time zone, such as ``America/New_York``.
         lateness: For how long after its end a window takes late events.
 
@@ -180,7 +185,7 @@ def hopping(
         duration_us(lateness, "lateness"),
         size=Span.of(size, "size"),
         every=Span.of(every, "every"),
-        offset_us=_signed_us(offset),
+        offset_us=signed_us(offset, "offset"),
         zone=_zone(zone),
     )
 
@@ -223,7 +228,7 @@ def count_window(
 
     ``window_start`` and ``window_end`` are Int64: how many rows of the key came before
     the first row of the window, and before the one behind its last. A window that is
-    not full when the input ends is not given out; its rows count as expired.
+    not full when a bounded input ends is not given out, and stays in the state.
 
     Args:
         rows: How many.
@@ -258,15 +263,9 @@ def _some_us(value: str | timedelta, what: str) -> int:
     return microseconds
 
 
-def _signed_us(offset: str | timedelta) -> int:
-    if isinstance(offset, timedelta):
-        return offset // timedelta(microseconds=1)
-    negative = str(offset).startswith("-")
-    shift = duration_us(str(offset).removeprefix("-"), "offset")
-    return -shift if negative else shift
-
-
 def _zone(zone: str) -> str:
+    if str(zone).upper() == "UTC":
+        return "UTC"
     try:
         pl.Series([0]).cast(pl.Datetime("us", zone))
     except (pl.exceptions.PolarsError, TypeError):

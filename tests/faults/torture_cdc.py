@@ -30,6 +30,7 @@ import psycopg
 
 from streamlab import stack
 from streamlab.connectors.parquet.sink import scan
+from streamlab.connectors.postgres.reading.kept import KeptFile, KeptProgress
 from streamlab.connectors.postgres.reading.lsn import lsn_number
 from streamlab.failpoints import PLACES
 from tests.cut_kafka import CutKafka, cut_kafka
@@ -393,11 +394,12 @@ class Torture:
         return int(cut[0]) if cut else 0
 
     def _is_streaming(self, run: Run) -> bool:
-        kept = run.folder / ".streamlab" / "slots" / f"{run.slot}.json"
-        if not kept.exists():
+        file = KeptFile(run.folder / ".streamlab" / "slots" / f"{run.slot}.json")
+        kept = KeptProgress(file).read()
+        if kept is None:
             return False
-        (position,) = json.loads(kept.read_text())["positions"].values()
-        return len(position) == 2 and position[0] > 0
+        (position,) = kept.positions.values()
+        return isinstance(position, tuple) and len(position) == 2 and position > (0, 0)
 
     def _require_no_error(self, run: Run) -> None:
         code = run.process.returncode if run.process else 0

@@ -339,7 +339,7 @@ TIMED = Schema.of({"id": pl.Int64(), "at": pl.Int64()})
 TIME = event_time("at", unit="s")
 
 
-@sl.transform(window=sl.tumbling("1h", on=TIME))
+@sl.transform(window=sl.tumbling("1h", on=TIME), changelog=True)
 def both(flights: pl.LazyFrame, planes: pl.LazyFrame) -> pl.LazyFrame:
     counted = flights.group_by("window_start").len("flights")
     others = planes.group_by("window_start").len("planes")

@@ -275,6 +275,15 @@ def test_a_registry_without_guids_has_none(server, answer):
     assert server.asked[path] == 1
 
 
+def test_a_registry_without_guids_is_not_asked_for_each(server):
+    """Of a registry that has no such path only the first GUID is asked."""
+    server.answers[f"/schemas/guids/{GUID}/ids"] = (404, b"")
+    registry = Registry(server.url)
+    others = [registry.id_of(f"{number}{GUID[1:]}") for number in range(5)]
+    assert others == [None] * 5
+    assert sum(server.asked.values()) == 1
+
+
 def test_a_guid_is_not_asked_for_without_rights(server):
     """A refusal is told as anywhere else."""
     server.answers[f"/schemas/guids/{GUID}/ids"] = (403, {"error_code": 40301})

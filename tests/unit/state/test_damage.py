@@ -108,7 +108,7 @@ def test_a_state_of_another_machine_says_where_it_is(
 ) -> None:
     """The id names the machine, so even without any file the message can."""
     hexadecimal, _, _ = saved[1].partition("@")
-    with pytest.raises(StateError, match="written to worker-7") as caught:
+    with pytest.raises(StateError, match="written to a folder on worker-7") as caught:
         TaskState.open(StateHome(tmp_path), "t/0", [LAYOUT], f"{hexadecimal}@worker-7")
     assert "one URL for the state" in caught.value.hint
 

@@ -83,10 +83,21 @@ def test_damage_in_the_shared_place_is_found(url: str, tmp_path: Path) -> None:
         data = system.cat_file(path)
         system.pipe_file(path, data[:-1])
         other = StateHome(tmp_path / uuid.uuid4().hex, url)
-        with pytest.raises(StateError, match=r"damaged.*written, in "):
+        with pytest.raises(
+            StateError, match=r"damaged: it is not what was written to "
+        ):
             opened(other, state_id)
         system.pipe_file(path, data)
     assert held(opened(StateHome(tmp_path / "b", url), state_id)) == [1, 3]
+
+
+def test_damage_in_the_local_copy_is_mended(url: str, tmp_path: Path) -> None:
+    """The shared place has the file still."""
+    home = StateHome(tmp_path / "a", url)
+    state_id = filled(home)
+    for path in (tmp_path / "a").rglob("*.*"):
+        path.write_bytes(path.read_bytes()[:-1])
+    assert held(opened(home, state_id)) == [1, 3]
 
 
 def test_a_file_that_is_nowhere_is_named_with_its_place(

@@ -137,7 +137,7 @@ def test_segments_of_another_hash_are_sorted_anew(
             pair.state.compact()
             state_id = pair.save()
             pair.state.close()
-        tables = pair.state._version().tables.values()
+        tables = pair.home.versions("a/1")[-1].version.tables.values()
         stored = {one.fingerprint for table in tables for one in table.segments}
         assert stored == {hashing.fingerprint()}
     finally:
@@ -299,8 +299,14 @@ def test_old_files_that_no_version_names_are_deleted(tmp_path: Path) -> None:
     files: Files = StateHome(tmp_path).files("t/0")
     for state_id in (current, left):
         os.utime(files.path(store.file_of(state_id)), (0, 0))
-    opened(tmp_path, current)
-    assert files.names() == sorted([store.file_of(current), store.file_of(young)])
+    again = opened(tmp_path, current)
+    assert len(files.names()) == 3
+    again.meta["watermark"] = 1
+    new = again.save()
+    again.confirm(new)
+    again.close()
+    kept = [store.file_of(state_id) for state_id in (current, young, new)]
+    assert files.names() == sorted(kept)
 
 
 def test_versions_are_listed_with_their_tables(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import random as rnd
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from random import random
 from typing import Any
 
@@ -94,3 +95,16 @@ def test_code_without_source_proves_nothing() -> None:
     exec("def f(frame): return frame", names)
     assert not readable(names["f"])
     assert changing(names["f"]) == ""
+
+
+def test_a_file_that_was_changed_since_is_a_source_that_cannot_be_read(
+    tmp_path: Path,
+) -> None:
+    """Whatever stands on the function's lines now."""
+    file = tmp_path / "module.txt"
+    file.write_text("one = (1,\n    2,\n")
+    names: dict[str, Any] = {}
+    code = compile("def f(frame):\n    return frame\n", str(file), "exec")
+    exec(code, names)
+    assert changing(names["f"]) == ""
+    assert not readable(names["f"])

@@ -20,7 +20,7 @@ from streamlab.operators.slicing import Slicing
         (lambda: sl.tumbling("0d", on="t"), "size is 0d, and must be longer"),
         (lambda: sl.tumbling("1 hour", on="t"), "'1 hour', which is not a duration"),
         (lambda: sl.tumbling("1mo2d", on="t"), "'1mo2d', which is not a duration"),
-        (lambda: sl.tumbling("-1h", on="t"), "'-1h', which is not a duration"),
+        (lambda: sl.tumbling("-1h", on="t"), "size must not be negative"),
         (lambda: sl.tumbling(timedelta(-1), on="t"), "size"),
         (lambda: sl.hopping("1h", "0s", on="t"), "every is 0s"),
         (lambda: sl.tumbling("1h", on="t", zone="Mars/X"), "no time zone 'Mars/X'"),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class KeptProgress:
         """Keep it in a file, and in another one beside that."""
         self.file = file
         self.recent = Recent(file.path.with_suffix(".recent"))
+        self._durable = -1  # the epoch, as far as this object has written it
+        self._writing = threading.Lock()
 
     @classmethod
     def of(cls, slot: str) -> KeptProgress:
@@ -94,9 +97,11 @@ class KeptProgress:
         Raises:
             Unavailable: It cannot be written now.
         """
-        # First: it must not count beside a file that it does not belong to.
-        self.recent.remove()
-        self.file.write(progress.to_json())
+        with self._writing:
+            # First: it must not count beside a file that it does not belong to.
+            self.recent.remove()
+            self.file.write(progress.to_json())
+            self._durable = progress.epoch
 
     def note(self, progress: Progress) -> None:
         """Keep a later position: on return it outlives a process that is killed.
@@ -110,12 +115,15 @@ class KeptProgress:
             self.confirm(progress)
 
     def confirm(self, progress: Progress) -> None:
-        """Make a position that was noted durable; later ones stay noted.
+        """Make a position durable, unless a later one is; noted ones stay noted.
 
         Raises:
             Unavailable: It cannot be written now.
         """
-        self.file.write(progress.to_json())
+        with self._writing:
+            if progress.epoch > self._durable:
+                self.file.write(progress.to_json())
+                self._durable = progress.epoch
 
     def forget(self) -> None:
         """Remove all of it: the next run is a first one."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -130,6 +131,32 @@ def test_a_position_without_room_is_durable_at_once(kept: KeptProgress) -> None:
     kept.note(progress(2))
     kept.note(progress(3, "x" * PLACE_BYTES))
     assert kept.read() == progress(3, "x" * PLACE_BYTES)
+
+
+def test_a_durable_position_is_not_replaced_by_an_earlier_one(
+    kept: KeptProgress,
+) -> None:
+    """Positions are confirmed in a thread of their own, which may be late."""
+    kept.write(progress(1))
+    kept.note(progress(3, "x" * PLACE_BYTES))
+    kept.confirm(progress(2))
+    assert kept.read() == progress(3, "x" * PLACE_BYTES)
+
+
+def test_positions_that_are_made_durable_at_once_stay_whole(kept: KeptProgress) -> None:
+    """By two threads: the newest one is there afterwards."""
+    kept.write(progress(0))
+
+    def confirm(first: int) -> None:
+        for epoch in range(first, 200, 2):
+            kept.confirm(progress(epoch, "x" * epoch))
+
+    threads = [threading.Thread(target=confirm, args=(first,)) for first in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert kept.read() == progress(199, "x" * 199)
 
 
 def test_it_cannot_be_written(recent: Recent) -> None:
