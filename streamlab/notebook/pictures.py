@@ -61,13 +61,18 @@ def course(evaluation: StreamEvaluation) -> Any:
         range=[*(COLORS[i % 3] for i in range(len(streams))), LATE_COLOR],
     )
     base = alt.Chart(seen)
-    time = alt.Y("time:T", title="event time (UTC)")
-    events = base.mark_circle(size=9, opacity=0.8).encode(
+    # The SVG says UTC, so the axis must not take the machine's own zone.
+    time = alt.Y("time:T", title="event time (UTC)", scale=alt.Scale(type="utc"))
+    events = base.mark_circle(opacity=0.9).encode(
         x=alt.X("order:Q", title="events, as they were read"),
         y=time,
         color=alt.Color("kind:N", title=None, scale=colors),
+        size=alt.condition("datum.late", alt.value(50), alt.value(16)),
     )
-    marks = base.mark_line(strokeWidth=1.4, interpolate="step-after").encode(
+    # Else Vega takes the time for the axis that the line goes along, and sorts by it.
+    marks = base.mark_line(
+        strokeWidth=1.4, interpolate="step-after", orient="vertical"
+    ).encode(
         x="order:Q", y=alt.Y("watermark:T"), detail="stream:N", color=alt.value(INK)
     )
     layers = [_borders(evaluation), events, marks]
