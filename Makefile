@@ -8,7 +8,7 @@ PEERS  := .venv-peers
 
 .DEFAULT_GOAL := help
 .PHONY: help setup hooks demo test browser check format lab notebooks pictures bench \
-        bench-cdc bench-peers torture-cdc wheel lock up down clean
+        bench-cdc bench-peers bench-state nexmark torture-cdc wheel lock up down clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,7 @@ demo: $(READY) ## run the main job on real data, kill a worker in the middle, pr
 
 test: $(READY) browser ## run all tests: unit tests, then real servers, notebooks and a browser
 	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest tests/differential
 	@$(BIN)/python -m pytest tests/integration tests/faults tests/notebook
 
 # The widget tests look for the same three, in this order.
@@ -78,6 +79,12 @@ pictures: $(READY) ## draw the pictures of the tutorial pages again
 
 bench: $(READY) ## measure throughput, memory and latency beside the bare client
 	@$(BIN)/python -m benchmarks
+
+bench-state: $(READY) ## measure windows, folds, joins, and epochs on much state
+	@$(BIN)/python -m benchmarks.stateful
+
+nexmark: $(READY) ## run the Nexmark queries through the worker, beside SQL on the same events
+	@$(BIN)/python -m benchmarks.nexmark
 
 bench-cdc: $(READY) ## measure change data capture: snapshot, stream and latency
 	@$(BIN)/python -m benchmarks.changes

@@ -66,20 +66,16 @@ def q3(pairs: pl.LazyFrame) -> pl.LazyFrame:
     ).select("name", "city", "state", "id", "_op")
 
 
-@sl.transform(
-    join=sl.interval_join(
-        "auctions",
-        "bids",
-        keys=[("id", "auction")],
-        times=(TIME, TIME),
-        upper="expires",
-    )
-)
+# fmt: off
+@sl.transform(join=sl.interval_join(
+    "auctions", "bids", keys=[("id", "auction")], times=(TIME, TIME), upper="expires",
+))
 def bids_in_time(pairs: pl.LazyFrame) -> pl.LazyFrame:
     """Each auction with each bid until it expires."""
     return pairs.rename({"date_time_right": "bid_time"}).drop(
         "channel", "url", "extra_right"
     )
+# fmt: on
 
 
 @sl.transform(window=sl.tumbling("10s", on=sl.event_time("expires")), keys=["id"])

@@ -85,18 +85,21 @@ class Suite:
         servers: The servers.
         events: The events; sent by :meth:`send`.
         folder: Where pipelines and logs are written.
+        prefix: Begins the names of the topics.
     """
 
     servers: Servers
     events: Events
     folder: Path
+    prefix: str = ""
 
     def send(self) -> None:
         """Create the topics and send the events."""
         for stream in self.events.frames:
             config = {"message.timestamp.type": "LogAppendTime"}  # for q12
+            topic = f"{self.prefix}{stream}"
             flights.create_topic(
-                self.servers.kafka, stream, partitions=flights.PARTITIONS, **config
+                self.servers.kafka, topic, partitions=flights.PARTITIONS, **config
             )
             frame = self.events.sent(stream)
             text = io.BytesIO()
@@ -104,7 +107,7 @@ class Suite:
             producer = flights.producer(self.servers.kafka)
             keys = frame[KEYS[stream]].cast(pl.String).to_list()
             for key, value in zip(keys, text.getvalue().splitlines(), strict=True):
-                producer.produce(stream, value, key)
+                producer.produce(topic, value, key)
                 producer.poll(0)
             producer.flush()
 
@@ -159,7 +162,7 @@ class Suite:
         several = len(query.streams) > 1
         sources = "".join(
             f"[{f'sources.{stream}' if several else 'source'}]\n"
-            f'type = "kafka"\ntopic = "{stream}"\nformat = "json"\n'
+            f'type = "kafka"\ntopic = "{self.prefix}{stream}"\nformat = "json"\n'
             f'schema = "{stream}.yaml"\n'
             for stream in query.streams
         )
@@ -193,7 +196,10 @@ class Suite:
             }
         )
         consumer.assign(
-            [Place("bids", n, OFFSET_BEGINNING) for n in range(flights.PARTITIONS)]
+            [
+                Place(f"{self.prefix}bids", n, OFFSET_BEGINNING)
+                for n in range(flights.PARTITIONS)
+            ]
         )
         values, times, ended = [], [], 0
         while ended < flights.PARTITIONS:

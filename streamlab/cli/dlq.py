@@ -57,7 +57,9 @@ def run(name: str, arguments: argparse.Namespace) -> int:
     if arguments.action == "keep":
         _keep(kept, arguments)
         return 0
-    letters = kept.chosen(code=arguments.code, at=arguments.at, again=arguments.again)
+    letters = kept.chosen(
+        code=arguments.code, at=arguments.at, again=arguments.again, events=True
+    )
     target = arguments.to or "the topics they came from"
     print(f"{len(letters)} event(s) go again into {target}")
     if not letters:

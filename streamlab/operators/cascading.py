@@ -8,6 +8,9 @@ in the declaration, and stops the pipeline: it is never dropped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import polars as pl
 
 from streamlab.errors import TransformError
@@ -38,6 +41,10 @@ def delayed(moment: Moment, bound_us: int) -> Moment:
 
 def _less(mark: int | None, bound_us: int) -> int | None:
     return mark if mark is None or mark == END_OF_TIME else mark - bound_us
+
+
+TooLate: TypeAlias = Callable[[int], TransformError]
+"""Makes the error for rows that come so many µs too late."""
 
 
 def too_late(name: str, column: str, behind_us: int) -> TransformError:

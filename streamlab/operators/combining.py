@@ -7,12 +7,10 @@ sees all of them; what it gives takes their place, and is the result in the end.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
-from polars.testing import assert_frame_equal
 
 from streamlab.errors import TransformError, UsageError
 from streamlab.operators.calling import Function, Results
@@ -25,9 +23,6 @@ from streamlab.transforms.declarations import Windowed
 from streamlab.transforms.steps import Step, difference
 from streamlab.transforms.transform import Transform
 from streamlab.transforms.windows import WINDOW_START
-
-CUTS = 20
-"""How many random cuts of a sample are tried."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,54 +158,3 @@ class Combined(Kept):
         else:
             output = partials.get(groups.get(names).select(self.combine.key))
         return Evaluated(replace(self.nothing, output=output))
-
-
-def check_combine(
-    function: Function, combine: Combine, frame: pl.DataFrame, *, seed: int = 0
-) -> str:
-    """Try whether merged partial results are those of the whole.
-
-    Args:
-        function: The transform's function.
-        combine: What merges its results.
-        frame: A sample, with the columns of the window.
-        seed: Of the random cuts.
-
-    Returns:
-        A sentence about the first difference, or nothing.
-
-    Raises:
-        TransformError: A function failed.
-    """
-    rng = random.Random(seed)  # noqa: S311 -- cuts of a sample, no secret
-    (name,) = function.step.transform.inputs
-
-    def of(part: pl.DataFrame) -> pl.DataFrame:
-        return function({name: part}).output
-
-    whole = of(frame)
-    if not _same(combine.merge(whole), whole):
-        return f"{combine.merging.name}() changes the results of one part alone"
-    for _ in range(CUTS):
-        count = rng.randint(2, 4)
-        numbers = pl.Series([rng.randrange(count) for _ in range(frame.height)])
-        parts = [of(frame.filter(numbers == number)) for number in range(count)]
-        rng.shuffle(parts)
-        # As in epochs: what is there already is merged with what comes.
-        merged = parts[0]
-        for part in parts[1:]:
-            merged = combine.merge(pl.concat([merged, part]))
-        if not _same(merged, whole):
-            return (
-                f"{combine.merging.name}() makes of {count} parts of the rows "
-                "something else than of the whole"
-            )
-    return ""
-
-
-def _same(found: pl.DataFrame, expected: pl.DataFrame) -> bool:
-    try:
-        assert_frame_equal(found, expected, check_row_order=False, rel_tol=1e-9)
-    except AssertionError:
-        return False
-    return True

@@ -76,7 +76,9 @@ class CountWindows(Holding):
         if window.on is not None:
             on: EventTime = window.times(inputs)[self._input]
             waiting = f"{name}.waiting"
-            self._order = EventOrder(name, schema, on, window.lateness_us, waiting)
+            self._order = EventOrder(
+                function.name, schema, on, window.lateness_us, waiting
+            )
             self.layouts.append(self._order.layout)
 
     def floors(self, times: pl.Series, watermarks: pl.Series) -> pl.Series | None:

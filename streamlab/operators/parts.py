@@ -18,7 +18,8 @@ from streamlab.operators.operator import FLOOR, Failed
 from streamlab.operators.slicing import END, PANE, START, Slicing
 from streamlab.transforms import failure
 from streamlab.transforms.expressions import NotShown
-from streamlab.transforms.splitting import OF_WINDOW, Splitting, split
+from streamlab.transforms.split_plan import split
+from streamlab.transforms.splitting import OF_WINDOW, Splitting
 from streamlab.transforms.windows import WINDOW_END, WINDOW_START
 
 

@@ -156,7 +156,7 @@ class Sessions(Holding):
         behind = moment.before - self._window.lateness_us - cast(int, new[TIME].min())
         if behind > 0:
             on = next(iter(self._window.times(self._inputs).values()))
-            raise too_late(self._name, on.column, behind)
+            raise too_late(self._function.name, on.column, behind)
 
     def _merged(self, chains: pl.DataFrame) -> pl.DataFrame:
         """Return chains, those merged that come within the gap of each other."""

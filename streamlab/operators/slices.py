@@ -7,7 +7,7 @@ from typing import cast
 
 import polars as pl
 
-from streamlab.operators.cascading import too_late
+from streamlab.operators.cascading import TooLate
 from streamlab.operators.holding import (
     CLOSED,
     Closed,
@@ -35,7 +35,7 @@ class Slices(Holding):
     late_reason = CLOSED
 
     def __init__(
-        self, name: str, slicing: Slicing, kept: Kept, by: pl.Schema, column: str
+        self, name: str, slicing: Slicing, kept: Kept, by: pl.Schema, late: TooLate
     ) -> None:
         """Take what they keep.
 
@@ -44,14 +44,9 @@ class Slices(Holding):
             slicing: Which windows there are.
             kept: What is held of them.
             by: Keys that windows are held by.
-            column: Event time, for messages.
+            late: Makes the error for rows of windows that were given out.
         """
-        self._name, self._slicing, self._kept, self._column = (
-            name,
-            slicing,
-            kept,
-            column,
-        )
+        self._slicing, self._kept, self._late = slicing, kept, late
         self._table = f"{name}.windows"
         self.units = pl.Schema({START: pl.Int64(), END: pl.Int64(), **by})
         layout = TableLayout(
@@ -133,7 +128,7 @@ class Slices(Holding):
             return
         first = cast(int, windows[END].min()) + self._slicing.window.lateness_us
         if first <= moment.before:
-            raise too_late(self._name, self._column, moment.before - first)
+            raise self._late(moment.before - first)
 
 
 def _height(frames: Sequence[pl.DataFrame] | object) -> int:

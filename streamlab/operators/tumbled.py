@@ -10,7 +10,7 @@ from typing import cast
 
 import polars as pl
 
-from streamlab.operators.cascading import too_late
+from streamlab.operators.cascading import TooLate
 from streamlab.operators.holding import (
     CLOSED,
     Closed,
@@ -34,15 +34,15 @@ class Tumbled(Holding):
     late_reason = CLOSED
     ordered = False
 
-    def __init__(self, name: str, parts: Parts, column: str) -> None:
+    def __init__(self, name: str, parts: Parts, late: TooLate) -> None:
         """Lay out the table.
 
         Args:
             name: Of the operator.
             parts: The function in parts.
-            column: Event time, for messages.
+            late: Makes the error for rows of windows that were given out.
         """
-        self._name, self._parts, self._column = name, parts, column
+        self._parts, self._late = parts, late
         self._partials = f"{name}.partials"
         schema = pl.Schema({**parts.empty.schema, DUE: pl.Int64()})
         self.layouts = [
@@ -112,4 +112,4 @@ class Tumbled(Holding):
         """
         first = cast(int, due[DUE].min())
         if moment.before is not None and first <= moment.before:
-            raise too_late(self._name, self._column, moment.before - first)
+            raise self._late(moment.before - first)

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.operators.calling import Function
-from streamlab.operators.cascading import delayed, is_behind
+from streamlab.operators.cascading import delayed, is_behind, too_late
 from streamlab.operators.combining import Combine, Combined
 from streamlab.operators.counting import CountWindows
 from streamlab.operators.emitting import Emitter, emitter_of
@@ -99,20 +100,21 @@ def _regular(
     by = keys if needs.emit == "updates" else pl.Schema()
     showing = Showing(slicing, inputs, needs.keys, tuple(by), function)
     column = next(iter(window.times(inputs).values())).column
+    late = partial(too_late, function.name, column)
     kept: Kept
     if needs.combine is not None:
         if len(inputs) > 1:
             message = f"{function.name}() reads {len(inputs)} streams, and combine=… "
             raise UsageError(message + "merges results of one")
         kept = Combined(name, showing, Combine.of(function, needs.keys))
-        return Slices(name, slicing, kept, by, column)
+        return Slices(name, slicing, kept, by, late)
     try:
         parts = Parts.of(slicing, inputs, tuple(by), function)
     except NotShown:
-        return Slices(name, slicing, Rows(name, showing), by, column)
+        return Slices(name, slicing, Rows(name, showing), by, late)
     if not slicing.overlap and needs.emit == "final":
-        return Tumbled(name, parts, column)
-    return Slices(name, slicing, Partials(name, parts, tuple(by)), by, column)
+        return Tumbled(name, parts, late)
+    return Slices(name, slicing, Partials(name, parts, tuple(by)), by, late)
 
 
 def _require_countable(

@@ -31,8 +31,11 @@ BLOCK_ROWS: Final = 1_048_576
 _RATIO: Final = 3
 """A segment is merged unless it is this much larger than all that is newer."""
 
-_REST_S: Final = 0.05
-"""The longest rest after a range of hashes, in seconds."""
+_RESTS: Final = 3
+"""After a range of hashes it rests this many times as long as that took …"""
+
+_LONGEST_REST_S: Final = 0.2
+"""… but not longer, in seconds; and not at all where the store waits for it."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,9 @@ class Compaction(threading.Thread):
             if self._cancelled.is_set():
                 raise _Cancelled
             writer.add(merge(plan.layout, parts, bottom=plan.bottom))
-            self.urgent.wait(min(time.monotonic() - started, _REST_S))
+            self.urgent.wait(
+                min(_RESTS * (time.monotonic() - started), _LONGEST_REST_S)
+            )
             started = time.monotonic()
         return writer.finish()
 

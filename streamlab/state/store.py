@@ -45,6 +45,9 @@ from streamlab.state.version import (
 MEMORY_BYTES: Final = 32 << 20
 """Changes in memory beyond which they are written to segments."""
 
+_MUCH_MEMORY: Final = 2
+"""The compaction rests no more at this many times ``MEMORY_BYTES``."""
+
 _MOST_MEMORY: Final = 4
 """An epoch waits for the compaction at this many times ``MEMORY_BYTES``."""
 
@@ -176,7 +179,10 @@ class TaskState:
         Raises:
             StateError: The state is larger than its limit.
         """
-        adopted = self._adopt(wait=self._memory_bytes > _MOST_MEMORY * MEMORY_BYTES)
+        memory = self._memory_bytes
+        if self._compaction is not None and memory > _MUCH_MEMORY * MEMORY_BYTES:
+            self._compaction.urgent.set()
+        adopted = self._adopt(wait=memory > _MOST_MEMORY * MEMORY_BYTES)
         self._require_below_limit()
         changes = {name: table.seal() for name, table in self._tables.items()}
         if not adopted and self.state_id and not self._is_changed(changes):

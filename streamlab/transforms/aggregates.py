@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -44,10 +44,12 @@ class PartialForm:
     Attributes:
         columns: What is kept of a part.
         value: The aggregation's value, by the names of the columns; serialized.
+        rounds: Whether its last digits depend on how the rows are cut.
     """
 
     columns: tuple[PartialColumn, ...]
     value: Json
+    rounds: bool = False
 
 
 def expression(tree: Json) -> pl.Expr:
@@ -155,9 +157,10 @@ def _number(tree: Json, schema: pl.Schema) -> None:
 
 def _sum(tree: Json, argument: Json, prefix: str, schema: pl.Schema) -> PartialForm:
     _check_input(argument)
-    if not isinstance(_dtype(argument, schema), pl.Duration):
+    dtype = _dtype(argument, schema)
+    if not isinstance(dtype, pl.Duration):
         _number(argument, schema)
-    return _by_sum(prefix, tree)
+    return replace(_by_sum(prefix, tree), rounds=dtype.is_float())
 
 
 def _count(tree: Json, argument: Json, prefix: str) -> PartialForm:
@@ -183,7 +186,8 @@ def _mean(argument: Json, prefix: str, schema: pl.Schema) -> PartialForm:
         _summed(count, values.count()),
     )
     value = pl.when(pl.col(count) > 0).then(pl.col(total) / pl.col(count))
-    return PartialForm(columns, serialized(value))
+    rounds = _dtype(argument, schema).is_float()
+    return PartialForm(columns, serialized(value), rounds)
 
 
 def _summed(name: str, collect: pl.Expr) -> PartialColumn:
@@ -220,7 +224,8 @@ def _spread(
     variance = pl.when(pl.col(count) > ddof).then(
         pl.col(squares) / (pl.col(count) - ddof)
     )
-    return PartialForm(columns, serialized(variance.sqrt() if root else variance))
+    value = serialized(variance.sqrt() if root else variance)
+    return PartialForm(columns, value, rounds=True)
 
 
 def _n_unique(argument: Json, prefix: str, schema: pl.Schema) -> PartialForm:

@@ -228,7 +228,7 @@ def count_window(
 
     ``window_start`` and ``window_end`` are Int64: how many rows of the key came before
     the first row of the window, and before the one behind its last. A window that is
-    not full when the input ends is not given out; its rows count as expired.
+    not full when a bounded input ends is not given out, and stays in the state.
 
     Args:
         rows: How many.
@@ -264,6 +264,8 @@ def _some_us(value: str | timedelta, what: str) -> int:
 
 
 def _zone(zone: str) -> str:
+    if str(zone).upper() == "UTC":
+        return "UTC"
     try:
         pl.Series([0]).cast(pl.Datetime("us", zone))
     except (pl.exceptions.PolarsError, TypeError):

@@ -40,12 +40,14 @@ class Case:
         transforms: The functions.
         streams: Names of its inputs.
         sql: What it must give, over tables of the same names that have ``wm``.
+        key: Columns that name a row, where later rows replace earlier ones.
     """
 
     text: str
     transforms: Sequence[sl.Transform[Any, Any]]
     streams: tuple[str, ...]
     sql: str
+    key: tuple[str, ...] = ()
 
 
 def case(chance: random.Random, bounds_ms: Mapping[str, int]) -> Case:
@@ -67,6 +69,9 @@ def case(chance: random.Random, bounds_ms: Mapping[str, int]) -> Case:
         interval_join,
         deduplicated,
         running,
+        latest,
+        top,
+        chained,
     ]
     return chance.choice(makers)(chance, bounds_ms)
 
@@ -279,6 +284,57 @@ def running(chance: random.Random, bounds_ms: Mapping[str, int]) -> Case:
         FROM (SELECT *, row_number() OVER () AS place FROM "left")
         WHERE ts >= wm - {lateness}"""
     return Case(f"running total late {lateness}", [totals], ("left",), sql)
+
+
+def latest(chance: random.Random, bounds_ms: Mapping[str, int]) -> Case:
+    """The row of each key that is the last one in time."""
+    made = sl.latest(["key"], on=time_of(bounds_ms))
+    sql = f"""
+        SELECT ts, key, v, w, id FROM ({_placed()})
+        QUALIFY row_number() OVER (
+            PARTITION BY key ORDER BY ts DESC, _partition DESC, place DESC) = 1"""
+    return Case("latest", [made], ("left",), sql, key=("key",))
+
+
+def top(chance: random.Random, bounds_ms: Mapping[str, int]) -> Case:
+    """The rows with the highest values of each key; of equal ones the first."""
+    n = chance.choice([1, 3])
+    made = sl.top(n, by="v", keys=["key"], on=time_of(bounds_ms))
+    sql = f"""
+        SELECT ts, key, v, w, id FROM ({_placed()})
+        QUALIFY row_number() OVER (
+            PARTITION BY key ORDER BY v DESC, ts, _partition, place) <= {n}"""
+    return Case(f"top {n}", [made], ("left",), sql)
+
+
+def _placed() -> str:
+    """Return the events that are not late, with their place in the partition."""
+    return 'SELECT *, row_number() OVER () AS place FROM "left" WHERE ts >= wm'
+
+
+def chained(chance: random.Random, bounds_ms: Mapping[str, int]) -> Case:
+    """Windows of windows: the busiest minute of each quarter of an hour."""
+    minutes = sl.tumbling("1m", on=time_of(bounds_ms))
+    quarters = sl.tumbling("15m", on=sl.event_time("minute", bound="1m"))
+
+    @sl.transform(window=minutes, keys=["key"])
+    def counted(left: pl.LazyFrame) -> pl.LazyFrame:
+        return left.group_by(minute="window_start", key="key").agg(
+            n=pl.len().cast(pl.Int64)
+        )
+
+    @sl.transform(window=quarters, keys=["key"])
+    def busiest(minutes: pl.LazyFrame) -> pl.LazyFrame:
+        return minutes.group_by("window_start", "key").agg(pl.col("n").max())
+
+    sql = """
+        WITH minutes AS (
+            SELECT ts // 60000 * 60000 AS minute, key, count(*) AS n FROM "left"
+            WHERE wm < ts // 60000 * 60000 + 60000 GROUP BY ALL
+        )
+        SELECT minute // 900000 * 900000 AS window_start, key, max(n) AS n
+        FROM minutes GROUP BY ALL"""
+    return Case("windows of windows", [counted, busiest], ("left",), sql)
 
 
 def _lateness(chance: random.Random) -> int:

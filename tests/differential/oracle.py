@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import duckdb
 import polars as pl
 
+from streamlab.operators.netting import netted
 from tests.differential.grammar import Case
 from tests.differential.streams import Stream
 
@@ -21,8 +22,15 @@ def expected(case: Case, streams: Mapping[str, Stream]) -> pl.DataFrame:
         return pl.DataFrame(connection.sql(case.sql).to_arrow_table())
 
 
-def difference(found: pl.DataFrame, right: pl.DataFrame) -> str:
-    """Return how two frames differ as multisets of rows; empty where they do not."""
+def difference(case: Case, found: pl.DataFrame, right: pl.DataFrame) -> str:
+    """Return how two frames differ as multisets of rows; empty where they do not.
+
+    Args:
+        case: Says how changes are carried out.
+        found: Rows that came out, changes perhaps.
+        right: Rows that must be there in the end.
+    """
+    found = netted(found, case.key)
     found = found.select(
         (
             pl.col(name).dt.epoch("ms")

@@ -136,6 +136,23 @@ def test_every_window_is_there_once_after_a_kill(
     assert events.late == len(late_in(project.folder / "dead.jsonl")) > 0
 
 
+def test_every_window_is_there_once_after_a_kill_while_state_is_merged(
+    minutes: tuple[Minutes, str],
+    make_project: Callable[..., Project],
+    table: str,
+    postgres_dsn: str,
+) -> None:
+    """The segments that were being written are not looked at."""
+    events, topic = minutes
+    project = make_project()
+    sink = f'type = "postgres"\ntable = "{table}"'
+    write(project, topic, sink, 'file = "dead.jsonl"', "max_rows = 12")
+    killed = finished(project, STREAMLAB_FAILPOINT="in-compaction=kill@1")
+    assert killed == KILLED, project.log()
+    assert finished(project) == 0, project.log()
+    assert windows_of(postgres_dsn, table) == events.windows
+
+
 @pytest.mark.parametrize("place", ["after-state-save", "in-sink-transaction"])
 def test_a_transactional_topic_has_every_window_once_after_a_kill(
     place: str,

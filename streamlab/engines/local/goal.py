@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from streamlab.positions import Position, Span, TopicPartition
@@ -75,3 +75,15 @@ class Goal:
         if limit is None or span.start >= limit:  # type: ignore[operator]  # as above
             return None
         return span if span.end <= limit else Span(span.partition, span.start, limit)  # type: ignore[operator]  # as above
+
+
+def of_partitions(
+    batch: RawBatch, wanted: Callable[[TopicPartition], bool]
+) -> RawBatch | None:
+    """Return what of a batch is of some partitions; None if nothing is."""
+    spans = tuple(span for span in batch.spans if wanted(span.partition))
+    if spans == batch.spans:
+        return batch
+    places = enumerate(batch.origins.partitions())
+    rows = [row for row, partition in places if wanted(partition)]
+    return batch.of_rows(rows, spans) if spans else None

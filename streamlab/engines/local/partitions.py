@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from streamlab.engines.local.building import Parts
-from streamlab.engines.local.goal import Goal
+from streamlab.engines.local.goal import Goal, of_partitions
 from streamlab.engines.local.history import History
 from streamlab.engines.local.report import Report
 from streamlab.engines.local.resuming import Parted, finished, resumed
@@ -21,7 +21,7 @@ from streamlab.errors import Unavailable
 from streamlab.pipelines import Pipeline
 from streamlab.positions import Position, TopicPartition
 from streamlab.sinks import Guarantee
-from streamlab.sources import Assignment, Reader
+from streamlab.sources import Assignment, RawBatch, Reader
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +79,21 @@ class Partitions:
     def repeats(self) -> bool:
         """Whether the sink may have rows behind the position; see ``Listener``."""
         return self.pipeline.sink.guarantee is not Guarantee.ATOMIC
+
+    @property
+    def going_on(self) -> list[str]:
+        """Return the tasks whose windows are not all closed."""
+        return [task for task in self.parts.tasks.sent if task not in self.ended]
+
+    def of_tasks_going_on(self, batch: RawBatch | None) -> RawBatch | None:
+        """Return what of a batch is of tasks that have not ended; None if nothing is.
+
+        Behind the end nothing is read: all windows are closed there.
+        """
+        if batch is None or not self.ended:
+            return batch
+        name_of = self.parts.tasks.name_of
+        return of_partitions(batch, lambda one: name_of(one) not in self.ended)
 
     def assigned(self, given: Assignment) -> Mapping[TopicPartition, Position]:
         """Decide where to read on; see ``Listener.assigned``."""

@@ -90,6 +90,10 @@ class Pulse:
         """Hear that an epoch without events was sent, which shows what there is."""
         self._to_show_since = None
 
+    def restart(self) -> None:
+        """Begin anew to wait: what comes in the meantime is not read."""
+        self._quiet_since.clear()
+
     def forget(self, partitions: Collection[TopicPartition]) -> None:
         """Forget partitions that this worker no longer has."""
         for partition in partitions:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streamlab.engines.local.dead_letters import DeadLetterFile
+from streamlab.engines.local.row_letters import is_row
 from streamlab.errors import UsageError
 from streamlab.pipelines import Pipeline
 from streamlab.settings import Settings, made_state_folder
@@ -42,7 +43,12 @@ class Kept:
         return cls(pipeline, list(distinct.values()), frozenset(lines))
 
     def chosen(
-        self, *, code: str = "", at: str = "", again: bool = False
+        self,
+        *,
+        code: str = "",
+        at: str = "",
+        again: bool = False,
+        events: bool = False,
     ) -> list[DeadLetter]:
         """Return some of the letters.
 
@@ -50,6 +56,7 @@ class Kept:
             code: Only this kind.
             at: Only this origin, ``topic/partition@position``.
             again: Also those that were sent again before.
+            events: Only events, not rows that a pipeline with state has set aside.
         """
         return [
             letter
@@ -57,6 +64,7 @@ class Kept:
             if code in {"", letter.code}
             and at in {"", origin(letter)}
             and (again or origin(letter) not in self.replayed)
+            and not (events and is_row(letter))
         ]
 
     def sample(

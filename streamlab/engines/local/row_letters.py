@@ -16,6 +16,8 @@ from streamlab.positions import Progress
 from streamlab.sinks import DeadLetter
 from streamlab.values import encoded
 
+GROUP_FAILED, ROW_REFUSED, SIDE = "group-failed", "row-refused", "side"
+
 ORIGIN = ("_topic", "_partition", "_offset")
 
 
@@ -34,7 +36,7 @@ def of_groups(
         for row in group.rows.drop(FLOOR, strict=False).iter_rows(named=True):
             number = numbered_from + len(letters)
             letters.append(
-                _letter(row, after, number, "transform", "group-failed", group.reason)
+                _letter(row, after, number, "transform", GROUP_FAILED, group.reason)
             )
     return tuple(letters)
 
@@ -48,12 +50,15 @@ def of_sides(
         for row in frame.iter_rows(named=True):
             number = numbered_from + len(letters)
             reason = f"the function put it out as {name!r}"
-            letters.append(_letter(row, after, number, "side", name, reason))
+            letters.append(_letter(row, after, number, SIDE, name, reason))
     return tuple(letters)
 
 
 def refused(
-    output: pl.DataFrame, reasons: Mapping[int, str], after: Progress
+    output: pl.DataFrame,
+    reasons: Mapping[int, str],
+    after: Progress,
+    numbered_from: int,
 ) -> tuple[DeadLetter, ...]:
     """Return rows that a sink has refused.
 
@@ -61,18 +66,24 @@ def refused(
         output: The rows of the epoch.
         reasons: Row → reason.
         after: Progress of the task with the epoch.
+        numbered_from: Number of the first row in that epoch.
     """
     return tuple(
         _letter(
-            output.row(number, named=True),
+            output.row(row, named=True),
             after,
             number,
             "sink",
-            "refused-by-sink",
-            reasons[number],
+            ROW_REFUSED,
+            reasons[row],
         )
-        for number in sorted(reasons)
+        for number, row in enumerate(sorted(reasons), numbered_from)
     )
+
+
+def is_row(letter: DeadLetter) -> bool:
+    """Return whether a dead letter is a row, and no event that can be sent again."""
+    return letter.code in {GROUP_FAILED, ROW_REFUSED} or letter.stage == SIDE
 
 
 def _letter(

@@ -26,7 +26,7 @@ from streamlab.errors import RowsRefused, TransformError
 from streamlab.operators.chain import Chain
 from streamlab.positions import Progress, TopicPartition
 from streamlab.sinks import DeadLetter
-from streamlab.sources import RawBatch
+from streamlab.sources import METADATA, RawBatch
 
 Opener = Callable[[str, str | None], State]
 
@@ -62,6 +62,7 @@ class StatefulProcessor:
         self._open_state = open_state
         self._retrying = retrying
         self._nothing = {name: self._empty(name) for name in chain.entrance}
+        self._metadata = {name: self._metadata_of(name) for name in chain.entrance}
         self.tasks: dict[str, OpenTask] = {}
         self.standing: dict[str, Standing] = {}
 
@@ -110,7 +111,7 @@ class StatefulProcessor:
         decoded = []
         for name, raw in raws.items():
             stream = self._streams.by_name[name]
-            metadata = self._chain.entrance[name].metadata
+            metadata = self._metadata[name]
             key = self._chain.tables.get(name, ())
             made = decode(stream.format, stream.schema, metadata, name, raw, key)
             self._streams.check_keys(made)
@@ -161,7 +162,9 @@ class StatefulProcessor:
         The rows themselves are set aside: no single event makes them, and the state
         has them behind it.
         """
-        gone = row_letters.refused(processed.output, refused.reasons, after[0])
+        gone = row_letters.refused(
+            processed.output, refused.reasons, after[0], len(processed.rows)
+        )
         kept = sorted(set(range(processed.output.height)) - set(refused.reasons))
         return replace(
             processed,
@@ -206,6 +209,13 @@ class StatefulProcessor:
         kept = pl.Series([row not in reasons for row in range(arrived.events.height)])
         floors = None if floors is None else floors.filter(kept)
         return self._chain.enter(name, arrived.events.filter(kept), floors)
+
+    def _metadata_of(self, name: str) -> list[str]:
+        """Return the metadata columns of an input, its event time among them."""
+        on = self._streams.by_name[name].on
+        named = {*self._chain.entrance[name].metadata, *([on.column] if on else [])}
+        own = self._streams.by_name[name].schema.dtypes
+        return [one for one in METADATA if one in named and one not in own]
 
     def _empty(self, name: str) -> pl.DataFrame:
         events = self._chain.entrance[name].input_schema.to_frame()

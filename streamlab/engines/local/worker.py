@@ -194,7 +194,7 @@ class Worker:
         if self._may_send():
             self._send()
         elif self._time_alone():
-            self._send(self._tasks.sent)
+            self._send(self._partitions.going_on)
         elif self._stages.idle and self._stages.delivery.settling_is_due:
             self._settle()
 
@@ -203,12 +203,18 @@ class Worker:
         reader, pulse = self._reader, self._pulse
         if self._parts.stateful is None or reader is None:
             return False
-        dry = self._collector.empty and self._report.state == "running"
-        pulse.watch(self._tasks.positions(), reader.ends(), healthy=dry)
-        may = dry and self._stages.free and not (self._doubt or self._stages.fenced)
-        return (
-            may and not self._partitions.ended and (bool(pulse.idle()) or pulse.shows)
-        )
+        running = self._report.state == "running"
+        going_on = set(self._partitions.going_on)
+        positions = {
+            partition: position
+            for partition, position in self._tasks.positions().items()
+            if self._tasks.name_of(partition) in going_on
+        }
+        pulse.watch(positions, reader.ends(), healthy=running)
+        if not running or not self._collector.empty or not self._stages.free:
+            return False
+        in_doubt = self._doubt or self._stages.fenced
+        return not in_doubt and bool(going_on) and (bool(pulse.idle()) or pulse.shows)
 
     def _poll(self, rows: int, timeout_s: float) -> RawBatch | None:
         reader = self._reader
@@ -224,8 +230,7 @@ class Worker:
             failpoints.passing("after-poll")
         if self._report.state == "paused" and self._stages.idle:
             self._resume()
-        # Behind the end of a pipeline nothing is read: its windows are closed.
-        return None if self._partitions.ended else self._goal.cut(batch)
+        return self._partitions.of_tasks_going_on(self._goal.cut(batch))
 
     def _patience(self) -> float:
         """Return how long a poll may wait for the first event, in seconds.
@@ -294,6 +299,7 @@ class Worker:
             self._stages.wait(IDLE_POLL_S if held else BUSY_POLL_S)
             if reader is not None and time.monotonic() - began > HOLD_AFTER_S:
                 if not held:
+                    self._pulse.restart()
                     reader.hold(held=True)
                     held = True
                 # Membership of the group depends on polling.
@@ -391,9 +397,13 @@ class Worker:
             return False
         if not (self._collector.empty and self._stages.idle):
             return False
-        return bool(self._partitions.ended) or self._goal.reached(
-            self._tasks.positions(), self._reader.ends()
-        )
+        ended = self._partitions.ended
+        positions = {
+            partition: position
+            for partition, position in self._tasks.positions().items()
+            if self._tasks.name_of(partition) not in ended
+        }
+        return self._goal.reached(positions, self._reader.ends())
 
     def _has_closed(self) -> bool:
         """Return whether every window is closed, or none has to be.
@@ -402,7 +412,7 @@ class Worker:
         """
         if self._parts.stateful is None or not self._goal.closes:
             return True
-        left = set(self._tasks.sent) - self._partitions.ended
+        left = set(self._partitions.going_on)
         if left:
             self._partitions.ended |= left
             self._send(left, ended=True)

@@ -211,3 +211,25 @@ def test_a_replay_is_no_history(sample, home, sink):
 def test_what_came_out_shows_no_dead_letter(sample):
     """A repr ends up in logs; the bytes of letters stay out of it."""
     assert "DeadLetter" not in repr(sl.replay(pipeline(), sample))
+
+
+def test_a_sample_ends_so_all_its_windows_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is kept of it: a replay is one, and leaves no state behind."""
+    monkeypatch.chdir(tmp_path)
+
+    @sl.transform(window=sl.tumbling("1h", on="at"))
+    def counted(t: pl.LazyFrame) -> pl.LazyFrame:
+        return t.group_by("window_start").agg(pl.col("n").sum())
+
+    schema = sl.Schema.of({"n": pl.Int64(), "at": pl.Datetime("us", "UTC")})
+    values = [
+        {"n": n, "at": f"2013-01-01T{hour:02}:30:00Z"}
+        for n, hour in [(1, 5), (2, 5), (4, 6)]
+    ]
+    sample = read(schema, values)
+    for _ in range(2):
+        replayed = sl.replay(counted, sample)
+        assert sorted(replayed.output["n"].to_list()) == [3, 4]
+    assert list(tmp_path.rglob("*.version")) == []

@@ -25,6 +25,7 @@ from streamlab.connectors.memory import (
 from streamlab.engines.local import Worker, resuming
 from streamlab.engines.local.dead_letters import DeadLetterFile
 from streamlab.engines.local.keyed import partition_of
+from streamlab.engines.local.replaying import Kept
 from streamlab.errors import Fenced, PipelineError, PositionLost, Unavailable
 from streamlab.observe.status import WorkerStatus
 from streamlab.operators import building
@@ -215,6 +216,25 @@ def test_going_on_with_the_memory_of_a_dropped_epoch_is_seen(
     assert rows(sink) != expected(events, BOUND_US)[0]
 
 
+def test_the_brokers_time_can_be_the_event_time() -> None:
+    """It is a metadata column, which the function need not name."""
+
+    @sl.transform(window=sl.tumbling("1m", on="_timestamp"), keys=["key"])
+    def counted(events: pl.LazyFrame) -> pl.LazyFrame:
+        return events.group_by("window_start", "key").agg(n=pl.len().cast(pl.Int64))
+
+    real = "streamlab.operators.windowed"
+    events = [
+        MemoryEvent(b'{"at": 0, "key": 1, "n": 1}', timestamp_ms=at)
+        for at in (1, 2, 60_001)
+    ]
+    sink = MemorySink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(building._MODULES, Windowed, real)  # type: ignore[arg-type]
+        finish(MemorySource(MemoryTopic({0: events})), sink, transform=counted)
+    assert sorted(n for _, _, n in rows(sink)) == [1, 2]
+
+
 def test_an_event_without_event_time_is_a_dead_letter() -> None:
     """Nobody can tell its window."""
     null_time = b'{"at": null, "key": 1, "n": 1}'
@@ -243,6 +263,7 @@ def test_a_group_that_the_function_fails_on_is_kept_as_rows() -> None:
     kept = [json.loads(one.value or b"") for one in letters()]
     assert sorted(one["n"] for one in kept) == [1, 300]
     assert {one.code for one in letters()} == {"group-failed"}
+    assert Kept.of(worker.pipeline).chosen(events=True) == []
     assert worker.tally.counts()["dead_lettered"] == 0
 
 
@@ -273,6 +294,35 @@ def test_a_quiet_partition_does_not_hold_the_others_for_ever() -> None:
     assert seen.tasks["*"]["idled"] >= 1
 
 
+def test_a_quiet_partition_is_set_aside_while_others_are_busy() -> None:
+    """The events of the others do not begin its time anew."""
+    topic, sink = topic_of({0: [], 1: []}), MemorySink()
+    quiet = event_time("at", unit="us", bound="10s", idle_after="200ms")
+    worker = Worker(pipeline(MemorySource(topic), sink, event_time=quiet))
+    sent = iter(range(100_000))
+
+    def comes() -> bool:
+        for second in (next(sent), next(sent)):
+            topic.append(0, encoded([{"at": second * 1_000_000, "key": 0, "n": 1}]))
+        return len(rows(sink)) > 0
+
+    seen = run_until(worker, comes)
+    assert seen.tasks["*"]["idle"] == ["events/1"]
+
+
+def test_a_task_that_has_ended_does_not_end_the_others() -> None:
+    """A worker that takes an ended task over still reads its own to their end."""
+    topic, spread = keyed_topic({0: stream(6)[0]})
+    sink = MemorySink()
+    own, other = (0, 1, 2), 3
+    script = [Revoke(own)]
+    worker = Worker(pipeline(MemorySource(topic, script=script), sink, keyed_by=KEYED))
+    worker.run(finish=True)
+    assert rows(sink) == expected({other: spread[other]}, BOUND_US)[0]
+    finish(MemorySource(topic), sink, keyed_by=KEYED)
+    assert rows(sink) == expected(spread, BOUND_US)[0]
+
+
 def test_without_an_idle_time_a_quiet_partition_holds_the_watermark() -> None:
     """Nothing is guessed: the windows wait."""
     events = [{"at": second * 1_000_000, "key": 0, "n": 1} for second in range(150)]
@@ -281,6 +331,35 @@ def test_without_an_idle_time_a_quiet_partition_holds_the_watermark() -> None:
     worker.run(until_caught_up=True)
     assert rows(sink) == []
     assert worker.status().tasks == {}  # closed
+
+
+def test_a_change_is_shown_early_though_nothing_more_comes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After its interval an epoch without events shows what has changed since."""
+    real = "streamlab.operators.windowed"
+    monkeypatch.setitem(building._MODULES, Windowed, real)  # type: ignore[arg-type]
+    window = sl.tumbling("1h", on=event_time("at", unit="us"))
+
+    @sl.transform(window=window, keys=["key"], emit="updates", early="300ms")
+    def counted(events: pl.LazyFrame) -> pl.LazyFrame:
+        return events.group_by("window_start", "key").agg(n=pl.len().cast(pl.Int64))
+
+    topic = topic_of({0: [{"at": 1, "key": 1, "n": 1}]})
+    sink = MemorySink()
+    worker = Worker(pipeline(MemorySource(topic), sink, transform=counted))
+
+    def shown() -> list[int]:
+        return [n for one in sink.target.batches for n in one.frame["n"].to_list()]
+
+    def second() -> bool:
+        if shown() == [1] and topic.end(TopicPartition("events", 0)) == 1:
+            topic.append(0, encoded([{"at": 2, "key": 1, "n": 1}]))
+        return shown()[-1:] == [2]
+
+    run_until(worker, second)
+    assert shown()[0] == 1
+    assert any(not one.frame.height for one in sink.target.batches)
 
 
 def run_until(worker: Worker, done: Callable[[], bool]) -> WorkerStatus:

@@ -161,6 +161,7 @@ def test_rows_are_written_as_fastavro_writes_them(seed, count):
 SHORT = st.none() | st.text("aä", max_size=3)
 
 
+@settings(deadline=None)
 @example(  # as many bytes as rows
     [{"number": n, "text": text, "texts": None} for n, text in enumerate(["aa", ""])]
 )

@@ -27,6 +27,17 @@ STATUS = WorkerStatus(
     lag={"flights/0": 5},
     stage_ms={"decode": 2.5},
     latency_ms={"broker_p50": 12.0},
+    tasks={
+        "*": {
+            "watermark_us": 60_000_000,
+            "ended": False,
+            "watermarks_us": {"flights/0": 61_000_000},
+            "idle": ["flights/1"],
+            "idled": 1,
+            "held": {"hourly": 12},
+            "state_bytes": 4096,
+        }
+    },
 )
 
 
@@ -122,3 +133,16 @@ def test_a_port_that_cannot_be_had_is_a_readable_error(
     number = server.port if port == "taken" else 99_999_999
     with pytest.raises(UsageError, match=f"cannot listen on port {number}"):
         StatusServer(lambda: STATUS, number)
+
+
+def test_tasks_with_state_have_metrics_of_their_own() -> None:
+    """Event time in seconds, of the task and of each partition; rows and size."""
+    text = exposition(lambda: STATUS)().decode()
+    assert 'partition="flights/0",pipeline="delays",task="*"} 61.0' in text
+    for line in (
+        'streamlab_watermark_seconds{partition="",pipeline="delays",task="*"} 60.0',
+        'streamlab_idle_partitions{pipeline="delays",task="*"} 1.0',
+        'streamlab_held_rows{operator="hourly",pipeline="delays",task="*"} 12.0',
+        'streamlab_state_bytes{pipeline="delays",task="*"} 4096.0',
+    ):
+        assert line in text

@@ -10,10 +10,7 @@ import pytest
 
 import streamlab as sl
 from streamlab.errors import StreamlabError
-from streamlab.operators.calling import Function
-from streamlab.operators.combining import Combine, check_combine
 from streamlab.operators.holding import seen_by_function
-from streamlab.transforms.steps import Step
 from tests.unit.operators.changes import merged
 from tests.unit.operators.streams import (
     EVENTS,
@@ -111,32 +108,14 @@ def test_updates_show_merged_results(window: Any) -> None:
     same(merged(changes, ["window_start", "k"]), whole.output)
 
 
-def made(function: Any, combine: Any) -> tuple[Function, Combine]:
-    """Return both functions of a transform."""
+def test_what_merges_wrongly_is_found_by_an_evaluation() -> None:
+    """It cuts the sample into epochs at random, so that partial results are merged."""
+    events = stream(random.Random(5), 300)
     window = sl.tumbling("20m", on="t")
-    transform = sl.transform(window=window, keys="k", combine=combine)(function)
-    called = Function.of(Step(transform), {"events": SEEN})
-    return called, Combine.of(called, ["k"])
-
-
-def sample() -> pl.DataFrame:
-    """Return rows of windows."""
-    events = stream(random.Random(5), 60).select(EVENTS.names())
-    start = pl.col("t").dt.truncate("20m")
-    return events.with_columns(
-        start.alias("window_start"), start.dt.offset_by("20m").alias("window_end")
-    )
-
-
-@pytest.mark.parametrize("functions", [(three_highest, of_both), (spread, widest)])
-def test_what_merges_well_passes_random_cuts(functions: Any) -> None:
-    """Nothing is said."""
-    assert check_combine(*made(*functions), sample()) == ""
-
-
-def test_what_merges_wrongly_is_found_by_random_cuts() -> None:
-    """A sentence says which function it is."""
-    assert "wrong() makes of" in check_combine(*made(spread, wrong), sample())
+    right = sl.transform(window=window, keys="k", combine=widest)(spread)
+    assert sl.evaluate(right, events).rows.kind == "tested"
+    broken = sl.transform(window=window, keys="k", combine=wrong)(spread)
+    assert sl.evaluate(broken, events).rows.kind == "failed"
 
 
 @pytest.mark.parametrize(
@@ -160,4 +139,8 @@ def test_a_merging_function_that_gives_other_columns_is_refused() -> None:
         return partials.select("window_start", "k", "low")
 
     with pytest.raises(StreamlabError, match=r"other.. gives other columns.*'high'"):
-        made(spread, other)
+        chain_of(
+            sl.transform(window=sl.tumbling("20m", on="t"), keys="k", combine=other)(
+                spread
+            )
+        )

@@ -65,8 +65,8 @@ BEFORE: list[Step] = [
 
 AFTER: list[Step] = [
     lambda results: results,
-    lambda results: results.filter(col("a0").is_not_null()),
-    lambda results: results.with_columns(b=col("a0").is_null()),
+    lambda results: results.filter(col("a1").is_not_null()),
+    lambda results: results.with_columns(b=col("a1") * 2, c=col("a0")),
     lambda results: results.sort("window_start", "a0"),
     lambda results: results.select("window_start", pl.exclude("window_start")),
 ]
@@ -86,7 +86,9 @@ def function_of(seed: int) -> tuple[Step, list[Any]]:
     before, after = rng.choice(BEFORE), rng.choice(AFTER)
     keys = rng.choice(KEYS)
     aggregates = []
-    for number in range(rng.randint(1, 4)):
+    aggregates.append(rng.choice(AGGREGATES)(col("f"), rng).alias("a0"))
+    aggregates.append(col("v").max().alias("a1"))
+    for number in range(2, rng.randint(2, 5)):
         value = rng.choice(VALUES)(rng)
         aggregates.append(rng.choice(AGGREGATES)(value, rng).alias(f"a{number}"))
 
@@ -185,6 +187,17 @@ ROWS_NEEDED: dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
         .len()
         .group_by("window_start")
         .agg(col("len").sum())
+    ),
+    "digits that decide": lambda e: e.group_by("window_start").agg(
+        col("f").mean().round(1)
+    ),
+    "digits that filter": lambda e: (
+        e.group_by("window_start").agg(col("f").sum()).filter(col("f") > 1)
+    ),
+    "digits that are read": lambda e: (
+        e.group_by("window_start")
+        .agg(col("v").std())
+        .with_columns(col("v").cast(pl.Int64))
     ),
     "having": lambda e: (
         e.group_by("window_start").having(col("v").sum() > 0).agg(col("v").sum())

@@ -231,7 +231,9 @@ def test_rows_of_a_transform_before_it_that_are_too_late_are_an_error() -> None:
     chain = chain_of([first, second], {"events": at(0).to_frame().schema})
     drive = Drive.of(chain)
     drive.epoch({"events": at(0, 14).to_frame()})
-    with pytest.raises(TransformError, match=r"second.*too late") as error:
+    with pytest.raises(
+        TransformError, match=r"^second\(\) gets rows.*too late"
+    ) as error:
         drive.epoch({"events": at(16).to_frame()})
     assert "bound=" in error.value.hint
 

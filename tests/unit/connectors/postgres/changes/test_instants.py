@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamlab.connectors.postgres.changes import instants
@@ -26,6 +26,7 @@ ODD = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | USUAL | ODD, max_size=6))
 def test_few_are_read_as_many(texts: list[str | None]) -> None:
     """Whether Python reads them or polars does, and nulls are nulls."""
