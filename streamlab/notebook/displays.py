@@ -34,6 +34,7 @@ from streamlab.transforms.verdicts import Kind, Verdict
 Shows: TypeAlias = tuple[Callable[[Any], Html], Callable[[Any], str]]
 
 OPEN_ROWS = 3  # of what is incomplete
+INCOMPLETE = "incomplete when the sample ends, so no result yet:"
 VERDICT_MARKS: dict[Kind, str] = {
     "shown": "sl-good",
     "tested": "sl-soft",
@@ -167,9 +168,8 @@ def _stream_parts(evaluation: Evaluation) -> list[Html]:
         return []
     parts = []
     if not evaluation.incomplete.is_empty():
-        told = "incomplete when the sample ends, so no result yet:"
         parts += [
-            markup.note(told),
+            markup.note(INCOMPLETE),
             markup.frame(evaluation.incomplete, rows=OPEN_ROWS),
         ]
     if evaluation.course.height > 1:
@@ -209,7 +209,10 @@ def _schema_line(evaluation: Evaluation) -> Html:
 
 def evaluation_plain(evaluation: Evaluation) -> str:
     """Return an evaluation for a terminal."""
-    return markup.visible(f"{evaluation}\n{evaluation.output}")
+    text = f"{evaluation}\n{evaluation.output}"
+    if isinstance(evaluation, StreamEvaluation) and evaluation.incomplete.height:
+        text += f"\n{INCOMPLETE}\n{evaluation.incomplete.head(OPEN_ROWS)}"
+    return markup.visible(text)
 
 
 def _verdict(subject: str, verdict: Verdict) -> Html:

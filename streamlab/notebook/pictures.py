@@ -65,9 +65,12 @@ def course(evaluation: StreamEvaluation) -> Any:
     every = -(-evaluation.course.height // MOST_POINTS)
     thinned = (pl.int_range(pl.len()) % every == 0) | pl.col("late")
     seen = evaluation.course.filter(thinned).with_columns(
-        pl.when("late").then(pl.lit("late")).otherwise("stream").alias("kind")
+        pl.when("late")
+        .then(pl.lit("late"))
+        .otherwise(pl.col("stream").map_elements(markup.visible, pl.String))
+        .alias("kind")
     )
-    streams = list(dict.fromkeys(seen["stream"]))
+    streams = [markup.visible(name) for name in dict.fromkeys(seen["stream"])]
     colors = alt.Scale(
         domain=[*streams, "late"],
         range=[*(COLORS[i % 3] for i in range(len(streams))), LATE_COLOR],
