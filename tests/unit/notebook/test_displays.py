@@ -165,7 +165,7 @@ def test_a_windowed_evaluation_has_its_facts_open_rows_and_picture(session):
     """What is no result yet stands apart, in HTML and in plain text."""
     shown = html(session, evaluation("hourly"))
     assert "<b>1</b> late" in shown
-    assert "<b>2</b> rows in open windows" in shown
+    assert "<b>2</b> rows incomplete" in shown
     assert "<b>1,500.0 MB</b> of state per million events" in shown
     assert "incomplete when the sample ends" in shown
     assert 'src="data:image/svg+xml;base64,' in shown
