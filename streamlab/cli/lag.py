@@ -10,6 +10,7 @@ import time
 import polars as pl
 
 from streamlab.observe import workers
+from streamlab.observe.event_time import event_times
 from streamlab.observe.lag import LagReading, LagWatch, lag
 
 EVERY_S = 2.0
@@ -34,6 +35,10 @@ def run(_name: str, arguments: argparse.Namespace) -> int:
         return 0
     if not arguments.follow:
         print(written(lag(arguments.group, profile=arguments.profile)))
+        if not arguments.json and (times := event_times(arguments.group)) is not None:
+            print(
+                ", ".join(f"{label} {value}" for label, value in times.facts().items())
+            )
         return 0
     watch = LagWatch(arguments.group, profile=arguments.profile)
     watch.sampler.start()

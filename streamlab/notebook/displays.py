@@ -20,6 +20,7 @@ from streamlab.notebook import diagnoses, markup, panel, panels, pictures
 from streamlab.notebook.markup import Html
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.session import Session
+from streamlab.observe.event_time import of as of_event_time
 from streamlab.observe.lag import LagReading
 from streamlab.observe.status import WorkerStatus
 from streamlab.operators.evaluation import StreamEvaluation
@@ -330,6 +331,8 @@ def status_panel(status: WorkerStatus) -> Panel:
         },
         "events behind": markup.count(sum(status.lag.values())),
     }
+    if (times := of_event_time([status])) is not None:
+        figures |= times.facts()
     timings = {**status.stage_ms, **status.latency_ms}
     return Panel(
         title=f"worker {status.worker} is {status.state}",

@@ -12,6 +12,7 @@ from streamlab.notebook import markup
 from streamlab.notebook.panel import Panel
 from streamlab.notebook.preview import Preview
 from streamlab.observe.delays import FROM, Latency
+from streamlab.observe.event_time import event_times
 from streamlab.observe.lag import SECOND_MS, LagReading, LagWatch
 from streamlab.observe.throughput import Throughput
 from streamlab.pipelines.plan import Plan
@@ -34,7 +35,7 @@ def of_lag(watch: LagWatch) -> Panel:
     problem = watch.sampler.error
     return Panel(
         title=f"lag of {latest.group}",
-        facts=lag_facts(latest),
+        facts={**lag_facts(latest), **_event_time_facts(latest.group)},
         lines=_lag_lines(readings),
         span_s=(latest.at_ms - readings[0].at_ms) / SECOND_MS,
         unit="events behind",
@@ -43,6 +44,12 @@ def of_lag(watch: LagWatch) -> Panel:
         right=LAG_FIGURES,
         note=str(problem) if problem else "",
     )
+
+
+def _event_time_facts(group: str) -> Mapping[str, str]:
+    """Return watermark and state of a pipeline that a worker here runs."""
+    times = event_times(group)
+    return {} if times is None else times.facts()
 
 
 def lag_facts(reading: LagReading) -> Mapping[str, str]:

@@ -114,7 +114,8 @@ def send(
     address: str, topic: str, first: int, count: int, *, by_key: bool = True
 ) -> None:
     """Send events, spread by their keys as Java's clients do, or in turn."""
-    producer = Producer({"bootstrap.servers": address, "partitioner": "murmur2_random"})
+    options = {"partitioner": "murmur2_random", "enable.idempotence": True}
+    producer = Producer({"bootstrap.servers": address, **options})
     for number in range(first, first + count):
         key = f"k{number % 11}"
         event = {"id": number, "key": key, "at": number * 400}
