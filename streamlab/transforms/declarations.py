@@ -112,7 +112,7 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
     Raises:
         UsageError: They contradict each other, or one is none of its kind.
     """
-    names = (keys,) if isinstance(keys, str) else tuple(keys)
+    names = _names(keys)
     kind = _kind({"window": window, "state": state, "join": join})
     options = {
         "keys": names,
@@ -141,13 +141,40 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
     if state is not None:
         return Folded(
             names,
-            pl.Schema(state),
+            _state(state),
             None if on is None else as_event_time(on),
             duration_us(lateness, "lateness"),
             None if ttl is None else duration_us(ttl, "ttl"),
             changelog,
         )
     return None if join is None else Joined(join)
+
+
+def _names(keys: str | Sequence[str]) -> tuple[str, ...]:
+    """Return keys as names of columns.
+
+    Raises:
+        UsageError: One is something else, such as an expression.
+    """
+    listed: Sequence[object] = (keys,) if isinstance(keys, str) else tuple(keys or ())
+    for key in listed:
+        if not isinstance(key, str):
+            message = f"a key is a column's name, not {type(key).__name__}"
+            raise UsageError(message, hint='such as keys=["carrier", "origin"]')
+    return tuple(str(key) for key in listed)
+
+
+def _state(columns: Mapping[str, Any]) -> pl.Schema:
+    """Return the columns of a state with their dtypes.
+
+    Raises:
+        UsageError: One has none.
+    """
+    try:
+        return pl.Schema(columns)
+    except TypeError as error:
+        message = f"a column of the state has no polars type: {error}"
+        raise UsageError(message, hint='such as state={"count": pl.Int64}') from None
 
 
 _DEFAULTS: Mapping[str, Any] = {

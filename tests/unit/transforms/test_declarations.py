@@ -29,6 +29,8 @@ TABLE = sl.table_join("orders", "customers", keys="id")
         ({"window": "1h"}, "window=… is a str, not a window", "sl.tumbling"),
         ({"state": COUNT, "keys": "k", "emit": "updates"}, "is of a window", ""),
         ({"state": ["n"], "keys": "k"}, "state=… is a list, not a mapping", "Int64"),
+        ({"state": {"n": "Int64"}, "keys": "k"}, "has no polars type", "pl.Int64"),
+        ({"window": HOUR, "keys": [pl.col("k")]}, "not Expr", "keys="),
         ({"join": TABLE, "keys": "id"}, "keys=… belongs to the join", "keys=…"),
         ({"join": TABLE, "changelog": True}, "not of a join", "leave it out"),
         ({"join": "orders"}, "join=… is a str, not a join", "sl.table_join"),
@@ -49,3 +51,10 @@ def test_the_function_of_a_join_takes_pairs() -> None:
     """Not its two inputs."""
     with pytest.raises(UsageError, match="must take the pairs as one frame"):
         sl.transform(join=TABLE)(lambda orders, customers: (orders, customers))
+
+
+@pytest.mark.parametrize("on", [None, pl.col("t"), 5])
+def test_an_event_time_is_named_by_its_column(on: Any) -> None:
+    """An expression or nothing is refused where it is given, not where it is used."""
+    with pytest.raises(UsageError, match="an event time cannot be a"):
+        sl.tumbling("1h", on=on)
