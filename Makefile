@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 PEERS  := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help setup hooks demo test browser check format lab notebooks bench \
+.PHONY: help setup hooks demo test browser check format lab notebooks pictures bench \
         bench-cdc bench-peers bench-state nexmark torture-cdc wheel lock up down clean
 
 help: ## list these targets
@@ -73,6 +73,9 @@ lab: $(READY) up ## start the servers, load the flights, open JupyterLab on the 
 
 notebooks: $(READY) ## run every tutorial on servers of its own and keep its outputs beside it
 	@$(BIN)/python -m demo.notebook notebooks/*.py
+
+pictures: $(READY) ## draw the pictures of the tutorial pages again
+	@$(BIN)/python docs/pictures/make.py
 
 bench: $(READY) ## measure throughput, memory and latency beside the bare client
 	@$(BIN)/python -m benchmarks

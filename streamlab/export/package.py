@@ -246,9 +246,10 @@ def _require_one_input(what: Transform[..., Any] | Pipeline) -> None:
     Raises:
         ExportRefused: A sample is of one topic.
     """
-    if isinstance(what, Pipeline) and len(what.inputs) > 1:
+    streams = tuple(what.inputs) if isinstance(what, Pipeline) else what.streams
+    if len(streams) > 1:
         message = (
-            f"{what.name} reads {', '.join(what.inputs)}: its package could not be "
+            f"{what.name} reads {', '.join(streams)}: its package could not be "
             "tested, as a sample is of one topic"
         )
         raise ExportRefused(message, hint=f"{_RUNS_AS_IT_IS} beside it")

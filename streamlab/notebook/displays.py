@@ -35,6 +35,8 @@ from streamlab.transforms.verdicts import Kind, Verdict
 Shows: TypeAlias = tuple[Callable[[Any], Html], Callable[[Any], str]]
 
 OPEN_ROWS = 3  # of what is incomplete
+PICTURE = "points: events, late ones red; line: watermark; dashed: windows"
+INCOMPLETE = "incomplete when the sample ends, so no result yet:"
 VERDICT_MARKS: dict[Kind, str] = {
     "shown": "sl-good",
     "tested": "sl-soft",
@@ -168,15 +170,14 @@ def _stream_parts(evaluation: Evaluation) -> list[Html]:
         return []
     parts = []
     if not evaluation.incomplete.is_empty():
-        told = "incomplete when the sample ends, so no result yet:"
         parts += [
-            markup.note(told),
+            markup.note(INCOMPLETE),
             markup.frame(evaluation.incomplete, rows=OPEN_ROWS),
         ]
     if evaluation.course.height > 1:
         title = f"event time of {evaluation.sample}, as it was read"
         parts.append(pictures.picture(pictures.course(evaluation), title))
-        parts.append(markup.note("points: events; line: each one's watermark"))
+        parts.append(markup.note(PICTURE))
     return parts
 
 
@@ -189,9 +190,7 @@ def _evaluation_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
         facts.append(("filtered", markup.count(evaluation.filtered)))
     if isinstance(evaluation, StreamEvaluation):
         facts.append(("late", markup.count(evaluation.late)))
-        facts.append(
-            ("rows in open windows", markup.count(evaluation.incomplete.height))
-        )
+        facts.append(("rows incomplete", markup.count(evaluation.incomplete.height)))
         weight = f"{evaluation.state_bytes_per_million / 1e6:,.1f} MB"
         facts.append(("of state per million events", weight))
     cost = markup.duration(evaluation.seconds_per_million)
@@ -210,7 +209,10 @@ def _schema_line(evaluation: Evaluation) -> Html:
 
 def evaluation_plain(evaluation: Evaluation) -> str:
     """Return an evaluation for a terminal."""
-    return markup.visible(f"{evaluation}\n{evaluation.output}")
+    text = f"{evaluation}\n{evaluation.output}"
+    if isinstance(evaluation, StreamEvaluation) and evaluation.incomplete.height:
+        text += f"\n{INCOMPLETE}\n{evaluation.incomplete.head(OPEN_ROWS)}"
+    return markup.visible(text)
 
 
 def _verdict(subject: str, verdict: Verdict) -> Html:

@@ -260,7 +260,7 @@ STYLE = """
 .streamlab pre { white-space: pre-wrap; font-size: 12px; margin: 4px 0;
   word-break: normal !important; overflow-wrap: anywhere; }
 .streamlab .sl-verdict { display: flex; gap: 8px; }
-.streamlab .sl-mark { flex: none; width: 4.6em; font-weight: 600; }
+.streamlab .sl-mark { flex: none; width: 5.4em; font-weight: 600; }
 .streamlab .sl-good { color: #2e8b57; } .streamlab .sl-soft { color: #b7791f; }
 .streamlab .sl-ill { color: #d1495b; } .streamlab .sl-faint { opacity: .5; }
 .streamlab .sl-steps { display: grid; grid-template-columns: auto auto 1fr;

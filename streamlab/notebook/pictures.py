@@ -18,6 +18,12 @@ COLORS = ("#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#ee
 LATE_COLOR = "#e45756"
 INK = "#808080"  # legible on white and on black
 MOST_POINTS = 350  # of a picture; each takes 100 bytes of a notebook
+CLOCK = {
+    **dict.fromkeys(("milliseconds", "seconds"), "%H:%M:%S"),
+    **dict.fromkeys(("minutes", "hours"), "%H:%M"),
+    **dict.fromkeys(("date", "day", "week", "month", "quarter", "year"), "%b %e"),
+}
+"""How times are written on an axis: no AM and PM, and of midnight the day."""
 MOST_WINDOWS = 60  # more of them would only be stripes
 
 _UNREAD = re.compile(r' (?:aria-[a-z]+|role)="[^"]*"')
@@ -65,21 +71,34 @@ def course(evaluation: StreamEvaluation) -> Any:
     every = -(-evaluation.course.height // MOST_POINTS)
     thinned = (pl.int_range(pl.len()) % every == 0) | pl.col("late")
     seen = evaluation.course.filter(thinned).with_columns(
-        pl.when("late").then(pl.lit("late")).otherwise("stream").alias("kind")
+        pl.when("late")
+        .then(pl.lit("late"))
+        .otherwise(pl.col("stream").map_elements(markup.visible, pl.String))
+        .alias("kind")
     )
-    streams = list(dict.fromkeys(seen["stream"]))
+    streams = [markup.visible(name) for name in dict.fromkeys(seen["stream"])]
     colors = alt.Scale(
         domain=[*streams, "late"],
         range=[*(COLORS[i % 3] for i in range(len(streams))), LATE_COLOR],
     )
     base = alt.Chart(seen)
-    time = alt.Y("time:T", title="event time (UTC)")
-    events = base.mark_square(size=9, opacity=0.8).encode(
+    # The SVG says UTC, so the axis must not take the machine's own zone.
+    time = alt.Y(
+        "time:T",
+        title="event time (UTC)",
+        scale=alt.Scale(type="utc"),
+        axis=alt.Axis(format=CLOCK),
+    )
+    events = base.mark_square(opacity=0.8).encode(
         x=alt.X("order:Q", title="events, as they were read"),
         y=time,
         color=alt.Color("kind:N", title=None, scale=colors),
+        size=alt.condition("datum.late", alt.value(50), alt.value(16)),
     )
-    marks = base.mark_line(strokeWidth=1.4, interpolate="step-after").encode(
+    # Else Vega takes the time for the axis that the line goes along, and sorts by it.
+    marks = base.mark_line(
+        strokeWidth=1.4, interpolate="step-after", orient="vertical"
+    ).encode(
         x="order:Q", y=alt.Y("watermark:T"), detail="stream:N", color=alt.value(INK)
     )
     layers = [_borders(evaluation), events, marks]

@@ -52,6 +52,6 @@ def _refuse_changes(step: Step, inputs: Mapping[str, pl.Schema]) -> None:
         message = f"{name}() would take changes for events: its rows carry {OP!r}"
         raise UsageError(
             f"{message}, and an update or a delete would count once more",
-            hint='take them from emit="final"; or read them as a log of changes: '
-            "changelog=True",
+            hint='let the transform before it give emit="final"; or, where the '
+            "function reads a log of changes, declare changelog=True",
         )

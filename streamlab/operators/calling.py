@@ -191,7 +191,9 @@ def _collected(step: Step, returned: Any, others: int) -> Results:
     rest: tuple[Any, ...] = ()
     if others:
         if not isinstance(returned, tuple) or len(returned) != 1 + others:
-            raise step.not_a_frame(returned, f"a tuple of {1 + others} frames")
+            raise step.not_a_frame(
+                returned, f"a tuple of {1 + others} frames", "<the output>, <the state>"
+            )
         returned, *more = returned
         rest = tuple(more)
     main_and_sides = _named(step, returned)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import polars as pl
 
 from streamlab.contracts import Schema
-from streamlab.errors import TransformError, UsageError
+from streamlab.errors import TransformError, UsageError, near_names
 from streamlab.operators.building import operator_of
 from streamlab.operators.operator import (
     FLOOR,
@@ -163,6 +163,11 @@ class Chain:
     def times(self) -> Mapping[str, EventTime]:
         """Return stream → its event time, as the first operator declares it."""
         return self.operators[0].times
+
+    @property
+    def late_reason(self) -> str:
+        """Return why a late event is late, for its dead letter."""
+        return self.operators[0].late_reason
 
     @property
     def timeless(self) -> frozenset[str]:
@@ -316,6 +321,12 @@ def _require_streams(
             f"{message}{len(first.streams)} streams",
             hint=f"do in {first.name}() what it does",
         )
-    if set(schemas) != set(first.streams):
-        message = f"{first.name}() reads the streams {', '.join(first.streams)}"
-        raise UsageError(message, hint=f"there are {', '.join(schemas)}")
+    names = " and ".join(first.streams)
+    for name in first.streams:
+        if name not in schemas:
+            message = f"{first.name}() reads {names}, and there is no stream {name!r}"
+            raise UsageError(message, hint=near_names(name, list(schemas)))
+    for name in schemas:
+        if name not in first.streams:
+            message = f"{first.name}() reads {names}, and nothing reads {name!r}"
+            raise UsageError(message, hint=f"leave out {name!r}, or use it")

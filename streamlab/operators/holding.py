@@ -9,16 +9,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import polars as pl
 
 from streamlab.operators.calling import Results
 from streamlab.operators.intake import Frames
-from streamlab.operators.operator import Failed, Moment
+from streamlab.operators.operator import BEHIND, Failed, Moment
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.windows import WINDOW_END, WINDOW_START
 
 Tables = Mapping[str, StateTable]
+
+CLOSED: Final = "all windows that it could change were closed when it came"
+"""Why an event is late that the ends of windows decide about."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Holding(ABC):
         units: Columns of a unit, with their dtypes; one at least.
         shown: Columns of a result that name its unit; perhaps none.
         ordered: Whether it needs to know the order of rows of the same event time.
+        late_reason: Why an event is late.
     """
 
     layouts: Sequence[TableLayout]
@@ -95,6 +100,7 @@ class Holding(ABC):
     units: pl.Schema
     shown: Sequence[str]
     ordered: bool = True
+    late_reason: str = BEHIND
 
     @abstractmethod
     def floors(self, times: pl.Series, watermarks: pl.Series) -> pl.Series | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from streamlab.errors import UnknownName, UsageError
+from streamlab.errors import UsageError, near_names
 from streamlab.operators.operator import FLOOR, Failed
 from streamlab.operators.ordering import KEPT_PLACE, PLACE
 from streamlab.operators.slicing import TIME
@@ -85,13 +85,14 @@ class Intake:
             UsageError: A key is not there, or of the window; or a column has a name
                 that operators use.
         """
-        for schema in self.inputs.values():
+        for stream, schema in self.inputs.items():
             for key in self.keys:
                 if key in {WINDOW_START, WINDOW_END}:
                     message = f"{key!r} is of the window of {self.name}(), and no key"
                     raise UsageError(message, hint="leave it out of keys=…")
                 if key not in schema:
-                    raise UnknownName(f"key of {self.name}() called", key, schema)
+                    message = f"{stream} has no column {key!r}, a key of {self.name}()"
+                    raise UsageError(message, hint=near_names(key, schema.names()))
             for column in schema:
                 if column.startswith("__") or column in {FLOOR, *KEPT_PLACE}:
                     message = f"{self.name}() cannot have events with a column "

@@ -36,6 +36,11 @@ Only the columns of its key are filled; the row of that key is removed.
 LATE: Final = 2**63 - 1
 """The floor of an event that is late: everything is closed for it."""
 
+BEHIND: Final = (
+    "its partition's watermark was ahead of it by more than the lateness when it came"
+)
+"""Why an event is late that nothing but its time decides about."""
+
 END_OF_TIME: Final = 2**63 - 1
 """The watermark of a stream that has ended: every window closes."""
 
@@ -151,6 +156,7 @@ class Operator(ABC):
             a later row replaces an earlier one. None where rows are only inserted and
             deleted.
         keeps: What it keeps in its state, in words, such as ``rows``.
+        late_reason: Why an event that is late is, for its dead letter.
     """
 
     name: str
@@ -165,6 +171,7 @@ class Operator(ABC):
     deterministic: bool = True
     result_key: Sequence[str] = ()
     keeps: str = "rows"
+    late_reason: str = BEHIND
 
     def floors(
         self, name: str, times: pl.Series, watermarks: pl.Series

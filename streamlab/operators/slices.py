@@ -9,6 +9,7 @@ import polars as pl
 
 from streamlab.operators.cascading import TooLate
 from streamlab.operators.holding import (
+    CLOSED,
     Closed,
     Entered,
     Evaluated,
@@ -30,6 +31,8 @@ _MOST_PANES = 2_000_000  # of all windows that are evaluated at once
 
 class Slices(Holding):
     """Tumbling or hopping windows."""
+
+    late_reason = CLOSED
 
     def __init__(
         self, name: str, slicing: Slicing, kept: Kept, by: pl.Schema, late: TooLate

@@ -11,7 +11,14 @@ from typing import cast
 import polars as pl
 
 from streamlab.operators.cascading import TooLate
-from streamlab.operators.holding import Closed, Entered, Evaluated, Holding, Tables
+from streamlab.operators.holding import (
+    CLOSED,
+    Closed,
+    Entered,
+    Evaluated,
+    Holding,
+    Tables,
+)
 from streamlab.operators.intake import Frames
 from streamlab.operators.operator import Moment
 from streamlab.operators.parts import Parts
@@ -24,6 +31,7 @@ from streamlab.transforms.windows import WINDOW_START
 class Tumbled(Holding):
     """Windows that do not overlap, of a function that splits."""
 
+    late_reason = CLOSED
     ordered = False
 
     def __init__(self, name: str, parts: Parts, late: TooLate) -> None:

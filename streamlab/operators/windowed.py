@@ -165,6 +165,7 @@ class WindowOperator(Operator):
         self.output_schema = self.emitter.output_schema
         self.times = self.intake.times
         self.keeps = self.holding.words
+        self.late_reason = self.holding.late_reason
         self.wants = PLACE if self.times and self.holding.ordered else ()
         self.needs_keyed_partitions = not self.times
 

@@ -245,8 +245,10 @@ class Pipeline:
             # With one there is nothing to mistake, so its name follows the function.
             return {wanted[0]: values[0]}
         if not isinstance(given, Mapping):
-            message = f"{self.name} has {len(values)} inputs without names"
-            hint = f"name them as the parameters: {', '.join(wanted)}"
+            message = f"{self.name} reads {' and '.join(wanted)}, and is given "
+            message += f"{len(values)} without a name"
+            named = ", ".join(f'"{name}": sl.Input(…)' for name in wanted)
+            hint = f"give each by its name: inputs={{{named}}}"
             raise PipelineError(message, hint=hint)
         if set(given) != set(wanted):
             raise self._other_streams(tuple(given))

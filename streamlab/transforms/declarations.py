@@ -112,12 +112,20 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
     Raises:
         UsageError: They contradict each other, or one is none of its kind.
     """
-    names = (keys,) if isinstance(keys, str) else tuple(keys)
-    kinds = {"window": window, "state": state, "join": join}
-    given = [name for name, value in kinds.items() if value is not None]
-    if len(given) > 1:
-        message = f"a transform has one of window, state and join, not {given[0]} and "
-        raise UsageError(message + given[1], hint="write two transforms in a row")
+    names = _names(keys)
+    kind = _kind({"window": window, "state": state, "join": join})
+    options = {
+        "keys": names,
+        "emit": emit,
+        "combine": combine,
+        "early": early,
+        "null_keys": null_keys,
+        "on": on,
+        "lateness": lateness,
+        "ttl": ttl,
+        "changelog": changelog,
+    }
+    _refuse_strays(kind, options)
     if window is not None:
         if emit not in get_args(Emit):
             message = f"emit is {emit!r}"
@@ -126,19 +134,119 @@ def declared(  # noqa: PLR0913 -- the arguments of sl.transform, by name
             message = f"null_keys is {null_keys!r}"
             raise UsageError(message, hint='use "group", "drop" or "fail"')
         early_us = duration_us(early, "early")
+        if early_us and emit == "final":
+            message = "early=… is for updates, and this window gives final results"
+            raise UsageError(message, hint='add emit="updates", or leave out early=…')
         return Windowed(window, names, emit, combine, early_us, null_keys, changelog)
     if state is not None:
         return Folded(
             names,
-            pl.Schema(state),
+            _state(state),
             None if on is None else as_event_time(on),
             duration_us(lateness, "lateness"),
             None if ttl is None else duration_us(ttl, "ttl"),
             changelog,
         )
-    if join is not None:
-        return Joined(join)
-    if names:
-        message = f"keys are {', '.join(names)}, and there is nothing to keep by them"
-        raise UsageError(message, hint="give a window=… or a state=…")
-    return None
+    return None if join is None else Joined(join)
+
+
+def _names(keys: str | Sequence[str]) -> tuple[str, ...]:
+    """Return keys as names of columns.
+
+    Raises:
+        UsageError: One is something else, such as an expression.
+    """
+    listed: Sequence[object] = (keys,) if isinstance(keys, str) else tuple(keys or ())
+    for key in listed:
+        if not isinstance(key, str):
+            message = f"a key is a column's name, not {type(key).__name__}"
+            raise UsageError(message, hint='such as keys=["carrier", "origin"]')
+    return tuple(str(key) for key in listed)
+
+
+def _state(columns: Mapping[str, Any]) -> pl.Schema:
+    """Return the columns of a state with their dtypes.
+
+    Raises:
+        UsageError: One has none.
+    """
+    try:
+        return pl.Schema(columns)
+    except TypeError as error:
+        message = f"a column of the state has no polars type: {error}"
+        raise UsageError(message, hint='such as state={"count": pl.Int64}') from None
+
+
+_DEFAULTS: Mapping[str, Any] = {
+    "keys": (),
+    "emit": "final",
+    "early": "0s",
+    "null_keys": "group",
+    "lateness": "0s",
+    "changelog": False,
+}
+_GO_WITH: Mapping[str, Sequence[str]] = {
+    "keys": ("window", "state"),
+    "emit": ("window",),
+    "combine": ("window",),
+    "early": ("window",),
+    "null_keys": ("window",),
+    "on": ("state",),
+    "lateness": ("state",),
+    "ttl": ("state",),
+    "changelog": ("window", "state"),
+}
+_INSIDE: Mapping[tuple[str, str], str] = {
+    ("window", "on"): 'sl.tumbling("1h", on=…)',
+    ("window", "lateness"): 'sl.tumbling("1h", on="…", lateness=…)',
+    ("join", "keys"): 'sl.interval_join("…", "…", keys=…, …)',
+    ("join", "on"): 'sl.interval_join("…", "…", times=…, …)',
+    ("join", "lateness"): 'sl.interval_join("…", "…", lateness=…, …)',
+    ("join", "ttl"): 'sl.regular_join("…", "…", ttl=…, …)',
+}
+"""What belongs into the window or the join itself → how it is written there."""
+
+
+def _kind(given: Mapping[str, object]) -> str:
+    """Return which of window, state and join a transform declares; empty if none.
+
+    Raises:
+        UsageError: There are two, or one is something else.
+    """
+    kinds = [name for name, value in given.items() if value is not None]
+    if len(kinds) > 1:
+        message = f"a transform has one of window, state and join, not {kinds[0]} and "
+        raise UsageError(message + kinds[1], hint="write two transforms in a row")
+    for name, wanted, hint in (
+        ("window", Window, 'such as window=sl.tumbling("1h", on="scheduled")'),
+        ("state", Mapping, 'columns and their dtypes: state={"count": pl.Int64}'),
+        ("join", Join, 'such as join=sl.table_join("orders", "customers", keys="id")'),
+    ):
+        if name in kinds and not isinstance(given[name], wanted):
+            message = f"{name}=… is a {type(given[name]).__name__}, not a "
+            what = "mapping" if wanted is Mapping else name
+            raise UsageError(message + what, hint=hint)
+    return kinds[0] if kinds else ""
+
+
+def _refuse_strays(kind: str, options: Mapping[str, object]) -> None:
+    """Refuse an argument that would change nothing where it is.
+
+    Raises:
+        UsageError: With where it belongs.
+    """
+    for name, value in options.items():
+        if value == _DEFAULTS.get(name) or kind in _GO_WITH[name]:
+            continue
+        if not kind:
+            others = (of for of, inside in _INSIDE if inside == name)
+            kinds = tuple(dict.fromkeys((*_GO_WITH[name], *others)))
+            message = f"{name}=… changes nothing without a {' or a '.join(kinds)}"
+            hints = (f"{one}={_INSIDE.get((one, name), '…')}" for one in kinds)
+            raise UsageError(message, hint=f"write {', or '.join(hints)}")
+        inside = _INSIDE.get((kind, name))
+        if inside:
+            message = f"{name}=… belongs to the {kind} itself"
+            raise UsageError(message, hint=f"write {kind}={inside}")
+        message = f"{name}=… is of a {' or a '.join(_GO_WITH[name])}, not of a {kind}"
+        raise UsageError(message, hint="leave it out")

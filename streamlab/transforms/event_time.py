@@ -124,8 +124,17 @@ def event_time(
 
 
 def as_event_time(on: str | EventTime) -> EventTime:
-    """Return a column's name as an event time in order; an event time as it is."""
-    return event_time(on) if isinstance(on, str) else on
+    """Return a column's name as an event time in order; an event time as it is.
+
+    Raises:
+        UsageError: It is something else, such as an expression.
+    """
+    given: object = on  # whoever does not check types may hand in anything
+    if not isinstance(given, str | EventTime):
+        message = f"an event time cannot be a {type(given).__name__}"
+        hint = 'name its column: "scheduled", or sl.event_time("scheduled", …)'
+        raise UsageError(message, hint=hint)
+    return event_time(given) if isinstance(given, str) else given
 
 
 def duration_us(value: str | timedelta, what: str) -> int:

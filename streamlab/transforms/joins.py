@@ -199,7 +199,7 @@ def table_join(
     if as_of is None:
         time = None if on is None else as_event_time(on)
         return TableJoin(stream, table, key_pairs(keys), how, time, None, late)
-    first, second = pair_of_times(as_of, stream, table)
+    first, second = pair_of_times(as_of, stream, table, "as_of")
     return TableJoin(stream, table, key_pairs(keys), how, first, second, late)
 
 
@@ -216,21 +216,26 @@ def key_pairs(keys: Keys) -> tuple[tuple[str, str], ...]:
     return tuple(map(_key_pair, listed))
 
 
-def _key_pair(key: str | tuple[str, str]) -> tuple[str, str]:
-    names = (key, key) if isinstance(key, str) else tuple(key)
-    if len(names) == 2 and all(isinstance(name, str) for name in names):  # noqa: PLR2004 -- left and right
-        return (names[0], names[1])
-    message = f"a key of a join cannot be {key!r}"
-    raise UsageError(message, hint=_KEYS_HINT)
+def _key_pair(key: object) -> tuple[str, str]:
+    parts = (key, key) if isinstance(key, str) else key
+    if isinstance(parts, Sequence) and len(parts) == 2:  # noqa: PLR2004 -- left and right
+        left, right = parts
+        if isinstance(left, str) and isinstance(right, str):
+            return left, right
+    what = repr(key) if isinstance(key, Sequence) else type(key).__name__
+    raise UsageError(f"a key of a join cannot be {what}", hint=_KEYS_HINT)
 
 
-def pair_of_times(times: Times, left: str, right: str) -> tuple[EventTime, EventTime]:
+def pair_of_times(
+    times: Times, left: str, right: str, what: str = "times"
+) -> tuple[EventTime, EventTime]:
     """Return the event times of the left and of the right input.
 
     Args:
         times: One for both, a pair, or by the name of the input.
         left: Name of the left input.
         right: Name of the right input.
+        what: The argument's name, for the message.
 
     Raises:
         UsageError: One is missing.
@@ -245,7 +250,9 @@ def pair_of_times(times: Times, left: str, right: str) -> tuple[EventTime, Event
     )
     if len(found) != 2:  # noqa: PLR2004 -- a join has two sides
         message = f"a join needs the event times of {left} and of {right}"
-        raise UsageError(message, hint=f'write times={{"{left}": "…", "{right}": "…"}}')
+        raise UsageError(
+            message, hint=f'write {what}={{"{left}": "…", "{right}": "…"}}'
+        )
     return as_event_time(found[0]), as_event_time(found[1])
 
 

@@ -85,11 +85,13 @@ class Step:
     def _pandas_tables(self) -> dict[str, Any]:
         return {name: _to_pandas(rows) for name, rows in self.tables.items()}
 
-    def not_a_frame(self, returned: object, wanted: str) -> TransformError:
+    def not_a_frame(
+        self, returned: object, wanted: str, hint: str = "<the frame>"
+    ) -> TransformError:
         """Return the error that the function did not return what is wanted."""
         return TransformError(
             f"{self.transform.name}() returned {type(returned).__name__}, not {wanted}",
-            hint="end the function with: return <the frame>",
+            hint=f"end the function with: return {hint}",
         )
 
 

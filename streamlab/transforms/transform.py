@@ -96,6 +96,10 @@ class Transform(Generic[P, R]):
         if isinstance(self.needs, Folded):
             message = f"{self.name}() folds, and must take the events and the state"
             raise UsageError(message, hint=f"write def {self.name}(events, state): …")
+        if isinstance(self.needs, Joined):
+            message = f"{self.name}() joins, and must take the pairs as one frame"
+            hint = f"write def {self.name}(pairs): …; each has the columns of both"
+            raise UsageError(message, hint=hint)
         message = (
             f"{self.name}() takes {len(self.inputs)} streams, "
             f"{', '.join(self.inputs)}; without a window it takes one"

@@ -8,7 +8,7 @@ import site
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -108,14 +108,22 @@ def sample() -> Sample:
 def installed(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Export the demo's transform from a real shell, and install the package."""
     home = tmp_path_factory.mktemp("export")
+    cells = (IMPORTS, NAMES, HELPER, TRANSFORM)
+    return install(cells, "delayed", "delayed_flights", sample, home)
+
+
+def install(
+    cells: Sequence[str], transform: str, name: str, sample: Sample, home: Path
+) -> Installed:
+    """Export a transform of some cells, and install the package."""
     config = Config()
     config.HistoryManager.enabled = False
     shell = InteractiveShell(config=config)
-    for text in (IMPORTS, NAMES, HELPER, TRANSFORM):
+    for text in cells:
         shell.run_cell(text, store_history=True).raise_error()
     exported = export.write(
-        shell.user_ns["delayed"],
-        "delayed_flights",
+        shell.user_ns[transform],
+        name,
         sample=sample,
         sink=ParquetSink(Path("rows")),
         folder=home / "pipelines",
@@ -166,6 +174,42 @@ def test_the_installed_command_gives_the_expected_rows(installed: Installed) -> 
     expected = installed.sample.events.filter(pl.col("arr_delay") > 15).height
     assert verification.rows_in == installed.sample.frame.height
     assert verification.rows_out == expected > 0
+
+
+WINDOWED = """\
+@sl.transform(
+    window=sl.tumbling("50ms", on=sl.event_time("_timestamp", bound="1s")),
+    keys=["carrier"],
+)
+def busy(flights):
+    return flights.group_by("window_start", "carrier").agg(
+        flights=pl.len(), delay=pl.col("arr_delay").median()
+    )
+"""
+
+
+def test_a_windowed_transform_is_installed_and_verified(
+    sample: Sample, tmp_path: Path
+) -> None:
+    """By the real command: all windows of the sample, those open at its end, too."""
+    made = install((IMPORTS, WINDOWED), "busy", "busy", sample, tmp_path)
+    said = subprocess.run(
+        [
+            *(sys.executable, "-m", "streamlab.cli", "verify", str(made.folder)),
+            *("--scripts", str(made.scripts), "--report", str(tmp_path / "r.ipynb")),
+        ],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+
+    start = pl.col("_timestamp").dt.truncate("50ms")
+    windows = sample.frame.select(start, "carrier").unique().height
+    assert f"{windows:,} rows" in said
+    assert "each as expected" in said
+    window = next(made.folder.glob("busy/transform.py")).read_text()
+    assert 'bound="1s"' in window
 
 
 def test_the_report_runs_by_papermill(installed: Installed, tmp_path: Path) -> None:

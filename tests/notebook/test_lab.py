@@ -53,6 +53,30 @@ def test_an_evaluation_shows_below_its_cell(lab, front, produced):
     expect(below).to_contain_text("shown")
 
 
+EVENTS = """import polars as pl
+minutes = pl.Series([n * 2.0 - (n * 7 % 11) for n in range(200)] + [30.0])
+millis = (minutes * 60_000).cast(pl.Int64) + 1_704_067_200_000
+flights = pl.DataFrame({"at": millis.cast(pl.Datetime("ms", "UTC")),
+                        "carrier": ["UA", "AA", "B6"] * 67})
+"""
+HOURLY = """%%transform --window 1h --on at --keys carrier --bound 10m
+def hourly(flights):
+    return flights.group_by("window_start", "carrier").agg(flights=pl.len())
+"""
+
+
+def test_a_window_shows_what_is_complete_and_a_picture(lab, front):
+    """Rows, what is incomplete apart, and event time as an image that is drawn."""
+    notebook = lab.open(front.page, [LOAD, EVENTS, HOURLY])
+    notebook.run_all()
+    below = notebook.output(2)
+    expect(below).to_contain_text("20 rows out")
+    expect(below).to_contain_text("incomplete when the sample ends")
+    expect(below).to_contain_text("1 late")
+    picture = below.locator("img")
+    assert picture.evaluate("image => image.complete && image.naturalWidth > 300")
+
+
 def test_lag_and_throughput_paint_and_update(lab, front, produced, kafka_address):
     """Live views go on by themselves, and stop when their button is pressed."""
     topic = produced(flights(), group="streamlab.lab-delays")

@@ -15,7 +15,6 @@ from streamlab.sinks import DeadLetter
 from streamlab.transforms.event_time import EventTime
 
 NO_TIME = "its event time is null"
-LATE_REASON = "all windows that it could change were closed when it came"
 
 _ROW, _PART, _TIME, _MARK = "row", "partition", "time", "mark"
 
@@ -119,7 +118,7 @@ class Arrived:
         mask = late(floors)
         if floors is None or mask is None or not mask.any():
             return self, floors, ()
-        letters = self.letters(mask, "late", "late", LATE_REASON)
+        letters = self.letters(mask, "late", "late", chain.late_reason)
         return self.filter(~mask), floors.filter(~mask), letters
 
     def _marks(self, watermarks: Watermarks) -> pl.Series:

@@ -78,9 +78,10 @@ def previewed(
     session: Session, transform: Transform[Any, Any], *, topic: str
 ) -> object:
     """Return a live view of a transform's output; nothing is written anywhere."""
-    from streamlab.notebook.preview import Preview
+    from streamlab.notebook.preview import Preview, require_one_stream
     from streamlab.taps.live import live_tap
 
+    require_one_stream(transform)
     sample = session.sample_for(transform)
     following = live_tap(
         topic or sample.topic,

@@ -29,6 +29,7 @@ from streamlab.engines.local.replaying import Kept
 from streamlab.errors import Fenced, PipelineError, PositionLost, Unavailable
 from streamlab.observe.status import WorkerStatus
 from streamlab.operators import building
+from streamlab.operators.operator import BEHIND
 from streamlab.pipelines import Keyed
 from streamlab.positions import TopicPartition
 from streamlab.sinks import DeadLetter, Guarantee
@@ -137,7 +138,9 @@ def test_the_windows_are_those_of_the_oracle(max_rows: int) -> None:
     assert rows(sink) == windows
     counts = worker.tally.counts()
     assert late > 0
-    assert counts["late"] == late == sum(one.stage == "late" for one in letters())
+    reasons = [one.reason for one in letters() if one.stage == "late"]
+    assert counts["late"] == late == len(reasons)
+    assert set(reasons) == {BEHIND}
     assert counts["decoded"] == counts["transformed"] + counts["late"]
 
 

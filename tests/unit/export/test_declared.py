@@ -154,3 +154,44 @@ def test_two_transforms_of_one_name_are_refused(
     what = pipeline(sample, names["once"], names["again"])
     with pytest.raises(ExportRefused, match="the name stands for two things"):
         export.write(what, sample=sample, folder=tmp_path)
+
+
+WINDOWED = """\
+import polars as pl
+import streamlab as sl
+
+@sl.transform(window=sl.tumbling("1h", on="_timestamp"), keys="carrier")
+def hourly(flights):
+    return flights.group_by("window_start", "carrier").agg(n=pl.len())
+
+@sl.transform(join=sl.interval_join(
+    "flights", "weather", keys="carrier", times="_timestamp", upper="1h"))
+def joined(pairs):
+    return pairs
+"""
+
+
+def test_a_windowed_transform_is_proved_with_all_its_windows(
+    cells: Cells, sample: Sample, tmp_path: Path
+) -> None:
+    """The sample ends, so its last windows close and are expected, too."""
+    done = export.write(
+        cells(WINDOWED)["hourly"], sample=sample, sink=ConsoleSink(), folder=tmp_path
+    )
+    expected = pl.read_parquet(done.folder / "sample/expected.parquet")
+    assert expected["n"].to_list() == [1, 1, 1]
+    assert load(done.folder).transforms[0].needs == cells(WINDOWED)["hourly"].needs
+
+
+def test_a_transform_of_several_streams_is_refused(
+    cells: Cells, sample: Sample, tmp_path: Path
+) -> None:
+    """As a pipeline with several inputs is: a sample is of one topic."""
+    with pytest.raises(ExportRefused, match="a sample is of one topic") as error:
+        export.write(
+            cells(WINDOWED)["joined"],
+            sample=sample,
+            sink=ConsoleSink(),
+            folder=tmp_path,
+        )
+    assert "flights, weather" in error.value.message

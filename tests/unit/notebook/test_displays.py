@@ -1,6 +1,8 @@
 """Displays: our values as HTML, with everything hostile in them inert."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import polars as pl
 import pytest
@@ -10,11 +12,13 @@ from streamlab.contracts import Field, Schema
 from streamlab.export import Exported, Proof
 from streamlab.export.capture.pieces import Taken
 from streamlab.formats import Rejection
-from streamlab.notebook import displays
+from streamlab.notebook import displays, pictures
 from streamlab.observe.lag import LAG_SCHEMA, LagReading
 from streamlab.observe.status import WorkerStatus
+from streamlab.operators.evaluation import StreamEvaluation
 from streamlab.positions import Span, TopicPartition
 from streamlab.taps.sample import Sample
+from streamlab.transforms.verdicts import Verdict
 from tests.unit.notebook.corpus import HOSTILE
 from tests.unit.notebook.test_markup import tags
 
@@ -58,7 +62,35 @@ def diagnosis(text, state="failed"):
     return Diagnosis("kafka", text, (step,), {text: text})
 
 
+def evaluation(text):
+    begin = datetime(2024, 1, 1, tzinfo=UTC)
+    times = pl.Series([begin, begin + timedelta(hours=1)]).dt.cast_time_unit("us")
+    rows = pl.DataFrame({text: [text, text], "window_start": times})
+    course = {"order": [0, 1], "time": times, "watermark": times, "late": [False, True]}
+    unknown = Verdict("unknown", text)
+    return StreamEvaluation(
+        name=text,
+        sample=text,
+        output=rows,
+        rows_in=2,
+        head=None,
+        rows=Verdict("tested", text),
+        order=unknown,
+        at_most_one=False,
+        metadata=(text,),
+        seconds_per_million=1.0,
+        conversion_seconds_per_million=None,
+        incomplete=rows,
+        late=1,
+        held=2,
+        state_bytes=3_000,
+        state_bytes_per_million=1.5e9,
+        course=pl.DataFrame({"stream": [text, text], **course}),
+    )
+
+
 MAKERS = {
+    "evaluation": evaluation,
     "diagnosis": diagnosis,
     "export": exported,
     "sample": sample,
@@ -127,3 +159,24 @@ def test_a_diagnosis_says_whether_there_is_a_connection(session):
 def test_no_display_is_set_as_a_formula(session):
     """Every card is closed to MathJax, so that a price stays a price."""
     assert "mathjax_ignore" in html(session, sample("$5 and $6"))
+
+
+def test_a_windowed_evaluation_has_its_facts_open_rows_and_picture(session):
+    """What is no result yet stands apart, in HTML and in plain text."""
+    shown = html(session, evaluation("hourly"))
+    assert "<b>1</b> late" in shown
+    assert "<b>2</b> rows incomplete" in shown
+    assert "<b>1,500.0 MB</b> of state per million events" in shown
+    assert "incomplete when the sample ends" in shown
+    assert 'src="data:image/svg+xml;base64,' in shown
+    plain = displays.evaluation_plain(evaluation("hourly"))
+    assert "late   1 events" in plain
+    assert plain.count("window_start") == 3  # schema, rows, incomplete rows
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_picture_of_a_hostile_stream_is_an_image(text):
+    """It can be read, and nothing in it is a script."""
+    drawn = ET.fromstring(pictures.svg(pictures.course(evaluation(text))))
+    names = {one.tag.rpartition("}")[2] for one in drawn.iter()}
+    assert names <= {"svg", "g", "path", "rect", "text", "line", "defs", "clipPath"}

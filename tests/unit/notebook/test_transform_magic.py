@@ -1,7 +1,11 @@
 """``%%transform``: sugar over the decorator."""
 
+from datetime import UTC, datetime, timedelta
+
 import polars as pl
 import pytest
+
+import streamlab as sl
 
 BODY = """%%transform --on sample
 import polars as pl
@@ -60,3 +64,91 @@ def test_an_unknown_sample_is_refused(shell, capsys):
     """Nothing is defined if the sample it should be shown on is not there."""
     assert "'nope'" in run(shell, capsys, BODY.replace("sample", "nope"))
     assert "delayed" not in shell.user_ns
+
+
+WINDOWED = """%%transform --window 1h --on at --keys carrier --bound 10m --sample sample
+def hourly(flights):
+    return flights.group_by("window_start", "carrier").agg(n=pl.len())
+"""
+
+
+@pytest.fixture
+def timed(shell):
+    """Give the shell a sample of three hours, with an event that is late."""
+    shell.run_cell("import polars as pl")
+    begin = datetime(2024, 1, 1, tzinfo=UTC)
+    times = [begin + timedelta(minutes=m) for m in (0, 30, 80, 150, 5)]
+    shell.user_ns["sample"] = pl.DataFrame({"at": times, "carrier": ["UA"] * 5})
+
+
+def test_a_window_is_declared_and_shown(shell, timed, capsys):
+    """Two hours closed, one is open, and one event came too late."""
+    shown = run(shell, capsys, WINDOWED)
+    assert "out    2 rows" in shown
+    assert "late   1 events" in shown
+    assert "open   1 rows" in shown
+    assert "incomplete when the sample ends" in shown
+    on = sl.event_time("at", bound="10m")
+    declared = sl.transform(window=sl.tumbling("1h", on=on), keys="carrier")
+    assert shell.user_ns["hourly"].needs == declared(lambda flights: flights).needs
+
+
+@pytest.mark.parametrize(
+    ("short", "window"),
+    [
+        ("24h/5m", lambda on: sl.hopping("24h", "5m", on=on, lateness="1m")),
+        ("session:30m", lambda on: sl.session("30m", on=on, lateness="1m")),
+        ("count:2", lambda on: sl.count_window(2, on=on, lateness="1m")),
+    ],
+)
+def test_each_kind_of_window_has_a_short_form(shell, timed, capsys, short, window):
+    """The same as in the decorator."""
+    code = WINDOWED.replace("1h", short).replace("--bound 10m", "--lateness 1m")
+    run(shell, capsys, code)
+    assert shell.user_ns["hourly"].needs.window == window(sl.event_time("at"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("--on at ", "", "--window needs --on"),
+        ("--window 1h --on at ", "", "go with --window"),
+        ("--on at", "--on time", "no column 'time' for the event time"),
+        ("--keys carrier", "--keys carier", "did you mean 'carrier'?"),
+        ("1h", "every:1h", "write 1h, 1h/5m, session:30m or count:100"),
+        ("1h", "often", "size is 'often', which is not a duration"),
+    ],
+)
+def test_wrong_options_are_one_message(shell, timed, capsys, old, new, message):
+    """It says what to write, and has no traceback."""
+    shown = run(shell, capsys, WINDOWED.replace(old, new, 1))
+    assert message in shown
+    assert "Traceback" not in shown
+
+
+JOINED = """import polars as pl, streamlab as sl
+
+@sl.transform(join=sl.interval_join(
+    "flights", "weather", keys="carrier", times="at", upper="1h"))
+def joined(pairs: pl.LazyFrame) -> pl.LazyFrame:
+    return pairs
+"""
+
+
+def test_the_streams_that_are_missing_are_named(shell, timed, capsys):
+    """First both, then the other one; with both the join is shown."""
+    shown = run(shell, capsys, JOINED)
+    assert "%tap TOPIC --as flights and %tap TOPIC --as weather" in shown
+    shell.user_ns["flights"] = shell.user_ns["sample"].head(4)
+    shown = run(shell, capsys, JOINED)
+    assert "--as weather" in shown
+    assert "--as flights" not in shown
+    shell.user_ns["weather"] = shell.user_ns["sample"].head(1)
+    assert "in     5 events" in run(shell, capsys, JOINED)
+
+
+def test_no_preview_follows_two_topics(shell, timed, capsys):
+    """It says so before anything is read."""
+    run(shell, capsys, JOINED)
+    shown = run(shell, capsys, "%start joined")
+    assert "a preview follows one topic" in shown

@@ -350,3 +350,12 @@ def test_a_fold_behind_another_needs_a_bound_for_what_it_gets() -> None:
         else:
             with pytest.raises(TransformError, match="too late by 1 s"):
                 drive.epoch(rest)
+
+
+def test_a_late_event_of_a_fold_is_not_told_of_windows() -> None:
+    """There are none: its dead letter says what it was behind."""
+    fold = sl.deduplicate("k", within="1h", on="t")
+    schema = Schema.of({"k": pl.String(), "t": pl.Datetime("us", "UTC")})
+    reason = Chain.of([fold], {"events": schema}, Path()).late_reason
+    assert "watermark was ahead of it" in reason
+    assert "window" not in reason

@@ -241,7 +241,7 @@ def test_rows_of_a_transform_before_it_that_are_too_late_are_an_error() -> None:
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({"window": TEN, "keys": "kk"}, "no key of count.. called 'kk'"),
+        ({"window": TEN, "keys": "kk"}, "has no column .kk., a key of count"),
         ({"window": sl.tumbling("1h", on="x")}, "no column 'x' for the event time"),
         ({"window": sl.tumbling("1h", on="k")}, "cannot be 'k', a String column"),
         ({"window": sl.tumbling("1h", on={"other": "t"})}, "no stream 'other'"),
@@ -339,3 +339,10 @@ def test_many_windows_are_evaluated_a_few_at_a_time(
     monkeypatch.setattr("streamlab.operators.slices._MOST_PANES", 200)
     monkeypatch.setattr("streamlab.operators.keeping.MOST_ROWS", 10)
     same(driven(chain, events, rng).output, at_once.output)
+
+
+def test_a_late_event_is_told_of_its_windows() -> None:
+    """Its dead letter says that they were closed."""
+    events = pl.Schema({"t": pl.Datetime("us", "UTC"), "k": pl.String})
+    reason = chain_of(sl.transform(window=TEN)(count), {"events": events}).late_reason
+    assert "all windows that it could change were closed" in reason

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import polars as pl
 import pytest
 
 import streamlab as sl
@@ -56,6 +57,7 @@ def test_a_bound_is_a_duration_or_a_column() -> None:
     [
         ({"keys": []}, "a join needs keys"),
         ({"keys": [("id", "a", "b")]}, "a key of a join cannot be"),
+        ({"keys": [pl.col("id")]}, "a key of a join cannot be"),
         ({"times": ["at"]}, "needs the event times of auctions and of bids"),
         ({"times": {"bids": "at"}}, "needs the event times of auctions and of bids"),
         ({"upper": "1 hour"}, "upper is '1 hour', which is not a duration"),
