@@ -20,7 +20,6 @@ TARGET_LATENCY_MS = 100  # from reading an event to committing it, when keeping 
 MAX_EPOCH_ROWS = 50_000  # 10,000 costs 18 % of the throughput
 MAX_EPOCH_BYTES = 64 * 2**20
 STATE_LIMIT_MB = 20 * 1024
-STATE_MEMORY_MB = 256
 
 EVENTS = "events"
 """The input of a pipeline without transforms."""
@@ -79,19 +78,16 @@ class StateSettings:
         url: Folder of its files, a path or any URL that fsspec knows; a folder of this
             machine if empty. More than one machine needs a shared one.
         limit_mb: How much a task may hold on the disk, in MiB; it then stops.
-        memory_mb: How much of it a worker keeps in memory, in MiB.
     """
 
     url: str = ""
     limit_mb: int = STATE_LIMIT_MB
-    memory_mb: int = STATE_MEMORY_MB
 
     def __post_init__(self) -> None:
         """Refuse what can hold nothing."""
-        for name in ("limit_mb", "memory_mb"):
-            if getattr(self, name) < 1:
-                message = f"{name} must be at least 1, not {getattr(self, name)}"
-                raise PipelineError(message)
+        if self.limit_mb < 1:
+            message = f"limit_mb must be at least 1, not {self.limit_mb}"
+            raise PipelineError(message)
 
 
 def check_name(name: str) -> None:

@@ -144,8 +144,7 @@ def _state_lines(pipeline: Pipeline, chain: Chain) -> Iterator[tuple[str, str]]:
     yield "tasks", f"{grouped.grouping.value}: {grouped.why}{workers}"
     state = pipeline.state
     place = state.url or "in a folder of this machine"
-    size = f"{state.limit_mb:,} MiB a task, {state.memory_mb:,} MiB of it in memory"
-    yield "state", f"{place}, up to {size}"
+    yield "state", f"{place}, up to {state.limit_mb:,} MiB a task"
 
 
 def _columns(schema: pl.Schema) -> str:
