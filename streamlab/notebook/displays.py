@@ -191,8 +191,7 @@ def _evaluation_facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     if isinstance(evaluation, StreamEvaluation):
         facts.append(("late", markup.count(evaluation.late)))
         facts.append(("rows incomplete", markup.count(evaluation.incomplete.height)))
-        weight = f"{evaluation.state_bytes_per_million / 1e6:,.1f} MB"
-        facts.append(("of state per million events", weight))
+        facts.append(("of state per million events", evaluation.weight))
     cost = markup.duration(evaluation.seconds_per_million)
     facts.append(("per million events", cost))
     if evaluation.conversion_seconds_per_million is not None:

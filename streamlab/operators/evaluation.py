@@ -42,6 +42,7 @@ from streamlab.transforms.windows import WINDOW_START
 
 RANDOM_CUTS = (2, 5, 13)  # epochs of consecutive events
 WHOLE_RUNS = 8  # about how often the sample is run by all checks together
+MB_FROM_KB = 100  # less than that is written in kB
 MOST_SHOWN = 4_000  # events of a picture, of all streams together
 
 _SEED = 20130101
@@ -76,15 +77,20 @@ class StreamEvaluation(Evaluation):
     state_bytes_per_million: float = 0.0
     course: pl.DataFrame = field(default_factory=pl.DataFrame, repr=False)
 
+    @property
+    def weight(self) -> str:
+        """Return what the state weighs per million events, such as ``1.2 MB``."""
+        kilo = self.state_bytes_per_million / 1e3
+        return f"{kilo / 1e3:,.1f} MB" if kilo >= MB_FROM_KB else f"{kilo:,.1f} kB"
+
     def __str__(self) -> str:
         """Return the evaluation as a few lines of text, without any row."""
-        mega = self.state_bytes_per_million / 1e6
         return "\n".join(
             [
                 super().__str__(),
                 f"late   {self.late:,} events",
                 f"open   {self.incomplete.height:,} rows when the sample ended",
-                f"state  {self.held:,} rows, {mega:,.1f} MB per million events",
+                f"state  {self.held:,} rows, {self.weight} per million events",
             ]
         )
 

@@ -60,7 +60,7 @@ class MemoryTable(StateTable):
     @property
     def size_bytes(self) -> int:
         """Return about how many bytes the rows take."""
-        return int(self._rows.estimated_size())
+        return sum(map(_size, self._rows.get_columns()))
 
     def _of(self, keys: pl.DataFrame, how: str) -> pl.DataFrame:
         return self._rows.join(
@@ -70,6 +70,25 @@ class MemoryTable(StateTable):
             nulls_equal=True,
             maintain_order="left",
         )
+
+
+def _size(column: pl.Series) -> int:
+    """Return about how many bytes the values of a column take.
+
+    Of texts it is what a file of these rows would hold; polars counts the buffers that
+    they share with other rows, too.
+    """
+    if column.dtype not in (pl.String, pl.Binary):
+        return int(column.estimated_size())
+    sizes = column.cast(pl.Binary).bin.size()
+    return _VIEW * column.len() + int(sizes.filter(sizes > _INLINE).sum())
+
+
+_VIEW, _INLINE = 16, 12
+"""Bytes of a text's entry in its column, and up to how many are in the entry itself.
+
+Source: Apache Arrow columnar format, variable-size binary view layout.
+"""
 
 
 def in_memory(layouts: Sequence[TableLayout]) -> dict[str, StateTable]:

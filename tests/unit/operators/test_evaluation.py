@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import polars as pl
 import pytest
 
@@ -36,6 +38,14 @@ def test_open_windows_are_incomplete_and_no_result(events: pl.DataFrame) -> None
     assert 0 < made.held < 180
     assert made.state_bytes_per_million > 0
     assert made.course.columns == ["stream", "order", "time", "watermark", "late"]
+
+
+def test_a_light_state_is_not_called_nothing(events: pl.DataFrame) -> None:
+    """Partial results of a few groups are kilobytes, and no 0.0 MB."""
+    made = sl.evaluate(hourly, events)
+    assert isinstance(made, sl.StreamEvaluation)
+    assert replace(made, state_bytes_per_million=2_345.0).weight == "2.3 kB"
+    assert replace(made, state_bytes_per_million=1_234_567.0).weight == "1.2 MB"
 
 
 def test_late_events_are_counted_and_shown(events: pl.DataFrame) -> None:

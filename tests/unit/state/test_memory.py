@@ -59,3 +59,13 @@ def test_a_layout_refuses_columns_that_are_not_there() -> None:
         TableLayout("t", SCHEMA, ("nothing",))
     with pytest.raises(UsageError, match="must be Int64"):
         TableLayout("t", SCHEMA, ("key",), due="key")
+
+
+def test_the_size_is_that_of_the_rows_that_are_left() -> None:
+    """Texts share their bytes with rows that have gone; these are not counted."""
+    long = "a key of more than twelve bytes"
+    table = MemoryTable(MANY)
+    table.put(rows((long, 1, 5), *((f"{long} {n}", n, 5) for n in range(1000))))
+    table.take(keys(*(f"{long} {n}" for n in range(1000))))
+    assert table.height == 1
+    assert table.size_bytes == 16 + len(long) + 8 + 8
