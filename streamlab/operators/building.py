@@ -15,9 +15,9 @@ from streamlab.transforms.declarations import Folded, Joined, Windowed
 from streamlab.transforms.steps import Step
 
 _MODULES: Mapping[type, str] = {
-    Windowed: "streamlab.operators.windowed",
-    Folded: "streamlab.operators.folding",
-    Joined: "streamlab.operators.joining",
+    Windowed: "streamlab.operators.windows.windowed",
+    Folded: "streamlab.operators.folds.folding",
+    Joined: "streamlab.operators.joins.joining",
 }
 
 

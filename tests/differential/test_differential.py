@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from streamlab.operators.interval import IntervalOperator
-from streamlab.operators.windowed import WindowOperator
+from streamlab.operators.joins.interval import IntervalOperator
+from streamlab.operators.windows.windowed import WindowOperator
 from tests.differential.driven import driven
 from tests.differential.grammar import Case, case
 from tests.differential.oracle import difference, expected

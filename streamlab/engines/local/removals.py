@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from streamlab.formats import Decoded
+from streamlab.operators.joins.tombstones import removals
 from streamlab.operators.operator import REMOVED
-from streamlab.operators.tombstones import removals
 from streamlab.sources import RawBatch
 
 _PLACE = "_place"

@@ -227,7 +227,7 @@ def test_the_brokers_time_can_be_the_event_time() -> None:
     def counted(events: pl.LazyFrame) -> pl.LazyFrame:
         return events.group_by("window_start", "key").agg(n=pl.len().cast(pl.Int64))
 
-    real = "streamlab.operators.windowed"
+    real = "streamlab.operators.windows.windowed"
     events = [
         MemoryEvent(b'{"at": 0, "key": 1, "n": 1}', timestamp_ms=at)
         for at in (1, 2, 60_001)
@@ -341,7 +341,7 @@ def test_a_change_is_shown_early_though_nothing_more_comes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """After its interval an epoch without events shows what has changed since."""
-    real = "streamlab.operators.windowed"
+    real = "streamlab.operators.windows.windowed"
     monkeypatch.setitem(building._MODULES, Windowed, real)  # type: ignore[arg-type]
     window = sl.tumbling("1h", on=event_time("at", unit="us"))
 

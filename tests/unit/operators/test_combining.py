@@ -10,7 +10,7 @@ import pytest
 
 import streamlab as sl
 from streamlab.errors import StreamlabError
-from streamlab.operators.holding import seen_by_function
+from streamlab.operators.windows.holding import seen_by_function
 from tests.unit.operators.changes import merged
 from tests.unit.operators.streams import (
     EVENTS,

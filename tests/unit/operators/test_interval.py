@@ -14,9 +14,9 @@ from polars.testing import assert_frame_equal
 import streamlab as sl
 from streamlab.contracts import Schema
 from streamlab.errors import TransformError, UsageError
-from streamlab.operators import bounds
 from streamlab.operators.chain import Chain
 from streamlab.operators.driving import Drive
+from streamlab.operators.joins import bounds
 from streamlab.positions import TopicPartition
 from streamlab.transforms.event_time import event_time
 from streamlab.transforms.joins import How

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from streamlab.operators.joins.tombstones import removals
 from streamlab.operators.operator import REMOVED
-from streamlab.operators.tombstones import removals
 
 SCHEMA = pl.Schema({"id": pl.Int64, "day": pl.Date, "name": pl.String})
 

@@ -13,9 +13,9 @@ from polars.testing import assert_frame_equal
 import streamlab as sl
 from streamlab.contracts import Schema
 from streamlab.formats.changes import OPERATIONS, UNAVAILABLE
-from streamlab.operators import versions
 from streamlab.operators.chain import Chain
 from streamlab.operators.driving import Drive
+from streamlab.operators.joins import versions
 from streamlab.transforms.event_time import event_time
 from tests.unit.operators.partitioned import Stream, epochs, held, random_rows
 

@@ -336,8 +336,8 @@ def test_many_windows_are_evaluated_a_few_at_a_time(
     window = sl.hopping("1h", "1m", on="t")
     chain = chain_of(sl.transform(window=window, keys="k")(listed))
     at_once = driven(chain, events, rng)
-    monkeypatch.setattr("streamlab.operators.slices._MOST_PANES", 200)
-    monkeypatch.setattr("streamlab.operators.keeping.MOST_ROWS", 10)
+    monkeypatch.setattr("streamlab.operators.windows.slices._MOST_PANES", 200)
+    monkeypatch.setattr("streamlab.operators.windows.keeping.MOST_ROWS", 10)
     same(driven(chain, events, rng).output, at_once.output)
 
 

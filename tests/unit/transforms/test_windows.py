@@ -10,7 +10,7 @@ import pytest
 
 import streamlab as sl
 from streamlab.errors import UsageError
-from streamlab.operators.slicing import Slicing
+from streamlab.operators.windows.slicing import Slicing
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from streamlab.operators.holding import Entered, Evaluated, Tables
-from streamlab.operators.intake import Frames
-from streamlab.operators.keeping import Kept
 from streamlab.operators.operator import FLOOR
-from streamlab.operators.parts import Parts
-from streamlab.operators.slicing import END, PANE, START, TIME
+from streamlab.operators.windows.holding import Entered, Evaluated, Tables
+from streamlab.operators.windows.intake import Frames
+from streamlab.operators.windows.keeping import Kept
+from streamlab.operators.windows.parts import Parts
+from streamlab.operators.windows.slicing import END, PANE, START, TIME
 from streamlab.state.table import TableLayout
 
 

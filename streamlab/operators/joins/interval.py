@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import polars as pl
 
 from streamlab.errors import TransformError
-from streamlab.operators.bounds import Bounds
 from streamlab.operators.cascading import is_behind
-from streamlab.operators.halves import Half
-from streamlab.operators.joining import PairsFunction, join_of, late_floors
+from streamlab.operators.joins.bounds import Bounds
+from streamlab.operators.joins.halves import Half
+from streamlab.operators.joins.joining import PairsFunction, join_of, late_floors
+from streamlab.operators.joins.ranges import FROM, TIME, UNTIL, meet_any, meeting
+from streamlab.operators.joins.sides import Sides, known
 from streamlab.operators.operator import Counts, Failed, Moment, Operator, Outcome
-from streamlab.operators.ranges import FROM, TIME, UNTIL, meet_any, meeting
-from streamlab.operators.sides import Sides, known
 from streamlab.state.table import StateTable
 from streamlab.transforms.joins import IntervalJoin
 from streamlab.transforms.steps import Step

@@ -13,10 +13,16 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from streamlab.operators.calling import Function, Results
-from streamlab.operators.holding import Entered, Evaluated, Tables, as_input, zoned
-from streamlab.operators.intake import PLACED, Frames, in_order
 from streamlab.operators.operator import FLOOR, Failed
-from streamlab.operators.slicing import END, PANE, START, TIME, Slicing
+from streamlab.operators.windows.holding import (
+    Entered,
+    Evaluated,
+    Tables,
+    as_input,
+    zoned,
+)
+from streamlab.operators.windows.intake import PLACED, Frames, in_order
+from streamlab.operators.windows.slicing import END, PANE, START, TIME, Slicing
 from streamlab.state.table import TableLayout
 from streamlab.transforms.windows import WINDOW_END, WINDOW_START
 

@@ -11,7 +11,7 @@ import polars as pl
 from streamlab.errors import UsageError, near_names
 from streamlab.operators.operator import FLOOR, Failed
 from streamlab.operators.ordering import KEPT_PLACE, PLACE
-from streamlab.operators.slicing import TIME
+from streamlab.operators.windows.slicing import TIME
 from streamlab.sources import METADATA_DTYPES
 from streamlab.transforms.declarations import NullKeys
 from streamlab.transforms.event_time import EventTime

@@ -13,10 +13,10 @@ from typing import Final
 
 import polars as pl
 
-from streamlab.operators.changing import EMPTIES, GONE, Changing, table_columns
-from streamlab.operators.joining import PairsFunction, join_of, late_floors
+from streamlab.operators.joins.changing import EMPTIES, GONE, Changing, table_columns
+from streamlab.operators.joins.joining import PairsFunction, join_of, late_floors
+from streamlab.operators.joins.sides import Sides
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
-from streamlab.operators.sides import Sides
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.joins import TableJoin
 from streamlab.transforms.steps import Step
@@ -27,7 +27,7 @@ def build(step: Step, inputs: Mapping[str, pl.Schema], name: str) -> Operator:
     join = join_of(step, TableJoin)
     if join.as_of is None:
         return LookupOperator(step, join, inputs, name)
-    from streamlab.operators.versions import VersionsOperator
+    from streamlab.operators.joins.versions import VersionsOperator
 
     return VersionsOperator(step, join, inputs, name)
 

@@ -8,7 +8,8 @@ from typing import cast
 import polars as pl
 
 from streamlab.operators.cascading import TooLate
-from streamlab.operators.holding import (
+from streamlab.operators.operator import Moment
+from streamlab.operators.windows.holding import (
     CLOSED,
     Closed,
     Entered,
@@ -17,10 +18,9 @@ from streamlab.operators.holding import (
     Tables,
     zoned,
 )
-from streamlab.operators.intake import Frames
-from streamlab.operators.keeping import Kept
-from streamlab.operators.operator import Moment
-from streamlab.operators.slicing import END, START, TIME, Slicing
+from streamlab.operators.windows.intake import Frames
+from streamlab.operators.windows.keeping import Kept
+from streamlab.operators.windows.slicing import END, START, TIME, Slicing
 from streamlab.state.table import TableLayout
 from streamlab.transforms.windows import WINDOW_START
 

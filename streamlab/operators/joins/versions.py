@@ -19,12 +19,12 @@ from typing import Final
 import polars as pl
 
 from streamlab.errors import UsageError
-from streamlab.operators.bounds import DUE
-from streamlab.operators.changing import EMPTIES, GONE, Changing, table_columns
-from streamlab.operators.joining import PairsFunction, late_floors
+from streamlab.operators.joins.bounds import DUE
+from streamlab.operators.joins.changing import EMPTIES, GONE, Changing, table_columns
+from streamlab.operators.joins.joining import PairsFunction, late_floors
+from streamlab.operators.joins.ranges import TIME
+from streamlab.operators.joins.sides import Sides
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
-from streamlab.operators.ranges import TIME
-from streamlab.operators.sides import Sides
 from streamlab.sources import METADATA
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.joins import TableJoin

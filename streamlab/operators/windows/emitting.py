@@ -16,8 +16,8 @@ import polars as pl
 from streamlab.errors import TransformError
 from streamlab.formats.changes import OP, OPERATIONS
 from streamlab.operators.calling import Function
-from streamlab.operators.holding import Holding, Tables
 from streamlab.operators.operator import Failed, Moment
+from streamlab.operators.windows.holding import Holding, Tables
 from streamlab.state.table import TableLayout
 from streamlab.transforms.declarations import Windowed
 from streamlab.transforms.windows import WINDOW_START

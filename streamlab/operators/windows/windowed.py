@@ -17,20 +17,20 @@ import polars as pl
 from streamlab.errors import UsageError
 from streamlab.operators.calling import Function
 from streamlab.operators.cascading import delayed, is_behind, too_late
-from streamlab.operators.combining import Combine, Combined
-from streamlab.operators.counting import CountWindows
-from streamlab.operators.emitting import Emitter, emitter_of
-from streamlab.operators.holding import Holding, seen_by_function
-from streamlab.operators.intake import Intake
-from streamlab.operators.keeping import Kept, Rows, Showing
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
 from streamlab.operators.ordering import PLACE
-from streamlab.operators.partials import Partials
-from streamlab.operators.parts import Parts
-from streamlab.operators.sessions import Sessions
-from streamlab.operators.slices import Slices
-from streamlab.operators.slicing import Slicing
-from streamlab.operators.tumbled import Tumbled
+from streamlab.operators.windows.combining import Combine, Combined
+from streamlab.operators.windows.counting import CountWindows
+from streamlab.operators.windows.emitting import Emitter, emitter_of
+from streamlab.operators.windows.holding import Holding, seen_by_function
+from streamlab.operators.windows.intake import Intake
+from streamlab.operators.windows.keeping import Kept, Rows, Showing
+from streamlab.operators.windows.partials import Partials
+from streamlab.operators.windows.parts import Parts
+from streamlab.operators.windows.sessions import Sessions
+from streamlab.operators.windows.slices import Slices
+from streamlab.operators.windows.slicing import Slicing
+from streamlab.operators.windows.tumbled import Tumbled
 from streamlab.state.table import StateTable
 from streamlab.transforms.declarations import Windowed
 from streamlab.transforms.expressions import NotShown

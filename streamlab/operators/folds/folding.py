@@ -19,6 +19,7 @@ import polars as pl
 
 from streamlab.errors import UsageError, near_names
 from streamlab.formats.changes import OP
+from streamlab.operators.folds.pairs import Folding, Pairs
 from streamlab.operators.operator import (
     REMOVED,
     Counts,
@@ -27,7 +28,6 @@ from streamlab.operators.operator import (
     Outcome,
 )
 from streamlab.operators.ordering import DUE, KEPT_PLACE, PLACE, EventOrder
-from streamlab.operators.pairs import Folding, Pairs
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.declarations import Folded
 from streamlab.transforms.event_time import EventTime

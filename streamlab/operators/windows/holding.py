@@ -14,8 +14,8 @@ from typing import Final
 import polars as pl
 
 from streamlab.operators.calling import Results
-from streamlab.operators.intake import Frames
 from streamlab.operators.operator import BEHIND, Failed, Moment
+from streamlab.operators.windows.intake import Frames
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.windows import WINDOW_END, WINDOW_START
 

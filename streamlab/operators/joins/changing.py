@@ -16,8 +16,8 @@ import polars as pl
 
 from streamlab.errors import TransformError, UsageError
 from streamlab.formats.changes import BEFORE, METADATA, OP, OPERATIONS, UNAVAILABLE
+from streamlab.operators.joins.sides import Side
 from streamlab.operators.operator import REMOVED
-from streamlab.operators.sides import Side
 
 GONE: Final = "_join_gone"
 """Boolean column of a change: the row of its key is removed."""

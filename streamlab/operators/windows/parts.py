@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from streamlab.operators.calling import Function, Results
-from streamlab.operators.holding import as_input, seen_by_function, zoned
 from streamlab.operators.operator import FLOOR, Failed
-from streamlab.operators.slicing import END, PANE, START, Slicing
+from streamlab.operators.windows.holding import as_input, seen_by_function, zoned
+from streamlab.operators.windows.slicing import END, PANE, START, Slicing
 from streamlab.transforms import failure
 from streamlab.transforms.expressions import NotShown
 from streamlab.transforms.split_plan import split

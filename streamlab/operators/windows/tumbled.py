@@ -11,7 +11,8 @@ from typing import cast
 import polars as pl
 
 from streamlab.operators.cascading import TooLate
-from streamlab.operators.holding import (
+from streamlab.operators.operator import Moment
+from streamlab.operators.windows.holding import (
     CLOSED,
     Closed,
     Entered,
@@ -19,11 +20,10 @@ from streamlab.operators.holding import (
     Holding,
     Tables,
 )
-from streamlab.operators.intake import Frames
-from streamlab.operators.operator import Moment
-from streamlab.operators.parts import Parts
-from streamlab.operators.slices import DUE
-from streamlab.operators.slicing import END, PANE, START, TIME
+from streamlab.operators.windows.intake import Frames
+from streamlab.operators.windows.parts import Parts
+from streamlab.operators.windows.slices import DUE
+from streamlab.operators.windows.slicing import END, PANE, START, TIME
 from streamlab.state.table import TableLayout
 from streamlab.transforms.windows import WINDOW_START
 

@@ -15,8 +15,8 @@ import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.formats.changes import OP
-from streamlab.operators.changing import EMPTIES, GONE, Changing
-from streamlab.operators.sides import Side, Sides, known
+from streamlab.operators.joins.changing import EMPTIES, GONE, Changing
+from streamlab.operators.joins.sides import Side, Sides, known
 from streamlab.state.table import StateTable, TableLayout
 
 DUE: Final = "_join_due"

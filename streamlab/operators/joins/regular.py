@@ -19,11 +19,11 @@ import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.formats.changes import OP, OPERATIONS
-from streamlab.operators.changing import table_columns
-from streamlab.operators.joining import PairsFunction, join_of
+from streamlab.operators.joins.changing import table_columns
+from streamlab.operators.joins.joining import PairsFunction, join_of
+from streamlab.operators.joins.partners import NEVER, Delta, Keeping
+from streamlab.operators.joins.sides import Sides, known
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
-from streamlab.operators.partners import NEVER, Delta, Keeping
-from streamlab.operators.sides import Sides, known
 from streamlab.state.table import StateTable
 from streamlab.transforms.regular_join import RegularJoin
 from streamlab.transforms.steps import Step

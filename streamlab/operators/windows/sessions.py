@@ -19,7 +19,9 @@ import polars as pl
 
 from streamlab.operators.calling import Function
 from streamlab.operators.cascading import too_late
-from streamlab.operators.holding import (
+from streamlab.operators.operator import FLOOR, Moment
+from streamlab.operators.watermarks import floors_behind
+from streamlab.operators.windows.holding import (
     Closed,
     Entered,
     Evaluated,
@@ -28,10 +30,8 @@ from streamlab.operators.holding import (
     as_input,
     zoned,
 )
-from streamlab.operators.intake import PLACED, Frames, in_order
-from streamlab.operators.operator import FLOOR, Moment
-from streamlab.operators.slicing import END, START, TIME
-from streamlab.operators.watermarks import floors_behind
+from streamlab.operators.windows.intake import PLACED, Frames, in_order
+from streamlab.operators.windows.slicing import END, START, TIME
 from streamlab.state.table import TableLayout
 from streamlab.transforms.windows import WINDOW_END, WINDOW_START, Session
 

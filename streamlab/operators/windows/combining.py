@@ -14,10 +14,10 @@ import polars as pl
 
 from streamlab.errors import TransformError, UsageError
 from streamlab.operators.calling import Function, Results
-from streamlab.operators.holding import Entered, Evaluated, Tables, zoned
-from streamlab.operators.intake import Frames
-from streamlab.operators.keeping import Kept, Showing, touched
-from streamlab.operators.slicing import PANE, START, TIME
+from streamlab.operators.windows.holding import Entered, Evaluated, Tables, zoned
+from streamlab.operators.windows.intake import Frames
+from streamlab.operators.windows.keeping import Kept, Showing, touched
+from streamlab.operators.windows.slicing import PANE, START, TIME
 from streamlab.state.table import TableLayout
 from streamlab.transforms.declarations import Windowed
 from streamlab.transforms.steps import Step, difference

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 import polars as pl
 
 from streamlab.operators.calling import Function
-from streamlab.operators.holding import (
+from streamlab.operators.operator import Moment
+from streamlab.operators.ordering import KEPT_PLACE, PLACE, EventOrder
+from streamlab.operators.windows.holding import (
     Closed,
     Entered,
     Evaluated,
@@ -19,10 +21,8 @@ from streamlab.operators.holding import (
     Tables,
     as_input,
 )
-from streamlab.operators.intake import Frames
-from streamlab.operators.operator import Moment
-from streamlab.operators.ordering import KEPT_PLACE, PLACE, EventOrder
-from streamlab.operators.sessions import EACH
+from streamlab.operators.windows.intake import Frames
+from streamlab.operators.windows.sessions import EACH
 from streamlab.state.table import TableLayout
 from streamlab.transforms.event_time import EventTime
 from streamlab.transforms.windows import WINDOW_END, WINDOW_START, Counted

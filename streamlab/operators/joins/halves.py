@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from streamlab.operators.bounds import DUE
+from streamlab.operators.joins.bounds import DUE
 from streamlab.state.table import StateTable, TableLayout
 
 

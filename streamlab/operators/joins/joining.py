@@ -19,9 +19,9 @@ J = TypeVar("J", bound=Join)
 
 # By name: a kind of join is imported by whoever declares it.
 _MODULES: Final[Mapping[str, str]] = {
-    "IntervalJoin": "streamlab.operators.interval",
-    "RegularJoin": "streamlab.operators.regular",
-    "TableJoin": "streamlab.operators.lookup",
+    "IntervalJoin": "streamlab.operators.joins.interval",
+    "RegularJoin": "streamlab.operators.joins.regular",
+    "TableJoin": "streamlab.operators.joins.lookup",
 }
 
 

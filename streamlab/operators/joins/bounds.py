@@ -8,7 +8,7 @@ from typing import Final
 import polars as pl
 
 from streamlab.errors import UsageError
-from streamlab.operators.ranges import FROM, TIME, UNTIL
+from streamlab.operators.joins.ranges import FROM, TIME, UNTIL
 from streamlab.transforms.event_time import EventTime
 from streamlab.transforms.joins import Bound, IntervalJoin
 

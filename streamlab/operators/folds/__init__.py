@@ -1,0 +1,1 @@
+"""Operators of folds: a function of events and a state."""

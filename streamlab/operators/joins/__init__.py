@@ -1,0 +1,1 @@
+"""Operators of joins: of two streams, and of a stream with a table."""

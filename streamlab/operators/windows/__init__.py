@@ -1,0 +1,1 @@
+"""Operators of windows: which rows are in one, what is kept, what comes out when."""
