@@ -142,7 +142,7 @@ def all_of(events: pl.LazyFrame) -> pl.LazyFrame:
 def pipeline(topic: str, sink) -> sl.Pipeline:
     schema = sl.Schema.of({"n": pl.Int64()})
     return sl.Pipeline(
-        "few",
+        name="few",
         inputs=[sl.Input(sl.KafkaSource(topic), "json", schema)],
         transforms=[all_of],
         sink=sink,

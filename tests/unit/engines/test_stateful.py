@@ -207,13 +207,17 @@ def test_going_on_with_the_memory_of_a_dropped_epoch_is_seen(
 
     monkeypatch.setattr(StatefulProcessor, "open", once)
     monkeypatch.setattr(StatefulProcessor, "shut", lambda *_: None)
-    events = stream(3)
-    sink = MemorySink(script=Once([Fail(Fenced("it is taken"))]))  # type: ignore[arg-type]
-    try:
-        finish(MemorySource(topic_of(events)), sink, max_rows=25)
-    except Fenced:
-        return
-    assert rows(sink) != expected(events, BOUND_US)[0]
+    # What is read again may be late for what is remembered; then nothing is doubled.
+    for seed in range(3, 13):
+        events = stream(seed)
+        sink = MemorySink(script=Once([Fail(Fenced("it is taken"))]))  # type: ignore[arg-type]
+        try:
+            finish(MemorySource(topic_of(events)), sink, max_rows=25)
+        except Fenced:
+            return
+        if rows(sink) != expected(events, BOUND_US)[0]:
+            return
+    pytest.fail("no run was wrong")
 
 
 def test_the_brokers_time_can_be_the_event_time() -> None:
