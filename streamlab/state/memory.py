@@ -75,8 +75,8 @@ class MemoryTable(StateTable):
 def _size(column: pl.Series) -> int:
     """Return about how many bytes the values of a column take.
 
-    Of texts it is what a file of these rows would hold; polars counts the buffers that
-    they share with other rows, too.
+    It is what a file of these rows would hold; polars' own estimate leaves out that
+    each text has an entry beside its bytes.
     """
     if column.dtype not in (pl.String, pl.Binary):
         return int(column.estimated_size())

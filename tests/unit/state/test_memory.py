@@ -61,8 +61,8 @@ def test_a_layout_refuses_columns_that_are_not_there() -> None:
         TableLayout("t", SCHEMA, ("key",), due="key")
 
 
-def test_the_size_is_that_of_the_rows_that_are_left() -> None:
-    """Texts share their bytes with rows that have gone; these are not counted."""
+def test_the_size_is_that_of_a_file_with_the_rows_that_are_left() -> None:
+    """A text takes an entry of 16 bytes, and its own bytes where it is long."""
     long = "a key of more than twelve bytes"
     table = MemoryTable(MANY)
     table.put(rows((long, 1, 5), *((f"{long} {n}", n, 5) for n in range(1000))))
