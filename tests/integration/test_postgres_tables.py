@@ -40,7 +40,7 @@ def other(shop: Shop) -> Iterator[str]:
 def of_publication(shop: Shop, target: MemoryTarget) -> Pipeline:
     """Return a pipeline of whatever the publication has."""
     pipeline = shop.pipeline(MemorySink(target=target), shape="flat")
-    (given,) = pipeline.inputs
+    given = pipeline.input
     source = replace(given.source, tables=())
     return replace(pipeline, inputs=(replace(given, source=source),))
 
