@@ -258,7 +258,7 @@ def test_an_interrupt_leaves_no_process(tmp_path: Path, number: int) -> None:
         kernels = [c for c in children if "ipykernel_launcher" in c.cmdline()]
         assert len(kernels) == 2
         process.send_signal(number)
-        process.wait(30)
+        process.wait(90)
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []
     if number != signal.SIGKILL:
