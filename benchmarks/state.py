@@ -8,7 +8,6 @@ confirm), and prints one line of JSON for each size.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import tempfile
 import threading
@@ -75,7 +74,10 @@ def epoch(state: TaskState, keys: pl.DataFrame, *, save: bool = True) -> float:
 
 
 class Peak(threading.Thread):
-    """The highest resident memory while it runs."""
+    """The highest resident memory while it runs.
+
+    Not what the system says of a child: that begins with what its parent had.
+    """
 
     def __init__(self) -> None:
         """Begin with what there is now."""
@@ -113,11 +115,7 @@ def measure(keys: int, folder: Path) -> Cost:
         round(times[EPOCHS * 99 // 100], 2),
         round(times[-1], 2),
         round(state.size_bytes / 1e6, 1),
-        round(
-            max(peak.bytes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10)
-            / 1e6,
-            1,
-        ),
+        round(peak.bytes / 1e6, 1),
     )
     state.close()
     peak.done.set()
