@@ -108,6 +108,13 @@ def finished(project: Project, **environment: str) -> int:
     return project.start("--finish", environment=environment).wait(120)
 
 
+def killed_then_finished(project: Project, failpoint: str) -> None:
+    """Kill a worker at a place, and run another one to the end."""
+    killed = finished(project, STREAMLAB_FAILPOINT=failpoint)
+    assert killed == KILLED, project.log()
+    assert finished(project) == 0, project.log()
+
+
 def windows_of(dsn: str, table: str) -> list[Row]:
     """Return the rows of a table as the oracle has them."""
     with psycopg.connect(dsn) as connection:
@@ -130,9 +137,7 @@ def test_every_window_is_there_once_after_a_kill(
     project = make_project()
     sink = f'type = "postgres"\ntable = "{table}"'
     write(project, topic, sink, 'file = "dead.jsonl"', FEW_ROWS)
-    killed = finished(project, STREAMLAB_FAILPOINT=f"{place}=kill@3")
-    assert killed == KILLED, project.log()
-    assert finished(project) == 0, project.log()
+    killed_then_finished(project, f"{place}=kill@3")
     assert windows_of(postgres_dsn, table) == events.windows
     assert events.late == len(late_in(project.folder / "dead.jsonl")) > 0
 
@@ -148,9 +153,7 @@ def test_every_window_is_there_once_after_a_kill_while_state_is_merged(
     project = make_project()
     sink = f'type = "postgres"\ntable = "{table}"'
     write(project, topic, sink, 'file = "dead.jsonl"', "max_rows = 12")
-    killed = finished(project, STREAMLAB_FAILPOINT="in-compaction=kill@1")
-    assert killed == KILLED, project.log()
-    assert finished(project) == 0, project.log()
+    killed_then_finished(project, "in-compaction=kill@1")
     assert windows_of(postgres_dsn, table) == events.windows
 
 
@@ -168,8 +171,7 @@ def test_a_transactional_topic_has_every_window_once_after_a_kill(
     project = make_project()
     sink = f'type = "kafka"\ntopic = "{target}"\nkey = "key"\ntransactional = true'
     write(project, topic, sink, f'topic = "{dead}"', FEW_ROWS)
-    assert finished(project, STREAMLAB_FAILPOINT=f"{place}=kill@3") == KILLED
-    assert finished(project) == 0, project.log()
+    killed_then_finished(project, f"{place}=kill@3")
     values = [value for *_, value in messages_of(kafka_address, target)]
     assert rows_of_messages(values) == events.windows
     assert len(messages_of(kafka_address, dead)) == events.late
@@ -189,8 +191,7 @@ def test_a_plain_topic_repeats_rows_but_the_state_fits_the_position(
     project = make_project()
     sink = f'type = "kafka"\ntopic = "{target}"\nkey = "key"'
     write(project, topic, sink, 'file = "dead.jsonl"', FEW_ROWS)
-    assert finished(project, STREAMLAB_FAILPOINT=f"{place}=kill@3") == KILLED
-    assert finished(project) == 0, project.log()
+    killed_then_finished(project, f"{place}=kill@3")
     values = [value for *_, value in messages_of(kafka_address, target)]
     found = rows_of_messages(values)
     assert sorted(set(found)) == events.windows
@@ -204,9 +205,7 @@ def test_parquet_files_have_every_window_once_after_a_kill(
     project = make_project()
     sink = 'type = "parquet"\nfolder = "rows"'
     write(project, topic, sink, 'file = "dead.jsonl"', FEW_ROWS)
-    killed = finished(project, STREAMLAB_FAILPOINT="after-sink-commit=kill@3")
-    assert killed == KILLED, project.log()
-    assert finished(project) == 0, project.log()
+    killed_then_finished(project, "after-sink-commit=kill@3")
     frame = pl.read_parquet(str(project.folder / "rows" / "**" / "*.parquet"))
     starts = frame["window_start"].dt.epoch("ms")
     found = zip(starts, frame["key"], frame["id"], frame["n"], strict=True)
