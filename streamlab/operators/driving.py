@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from streamlab.errors import TransformError
 from streamlab.operators.chain import Chain, Passed, late
 from streamlab.operators.operator import REMOVED, Counts, Failed, Moment
 from streamlab.operators.watermarks import Watermarks
@@ -105,6 +106,20 @@ class Drive:
         """Return all that came out."""
         return pl.concat([self.chain.output_schema.to_frame(), *self.outputs])
 
+    def require_success(self, who: str) -> None:
+        """Refuse groups that a function failed on; a worker sets them aside.
+
+        Args:
+            who: What ran, with its verb: ``hourly() fails``.
+
+        Raises:
+            TransformError: There are some.
+        """
+        if self.failed:
+            rows = sum(one.rows.height for one in self.failed)
+            what = f"{who} on {rows:,} of the rows"
+            raise TransformError(f"{what}: {self.failed[0].reason}")
+
     def timed(
         self, name: str, events: pl.DataFrame
     ) -> tuple[pl.Series, pl.Series, pl.Series | None]:
@@ -118,17 +133,12 @@ class Drive:
         if PARTITION not in events.columns:
             marks = self.watermarks.observe(TopicPartition(name, 0), times)
             return times, marks, self.chain.floors(name, times, marks)
-        # Each partition's own, put back into the order of the events.
-        frame = pl.DataFrame({"p": events[PARTITION], "t": times}).with_row_index("row")
-        parts = [
-            part.with_columns(
-                self.watermarks.observe(
-                    TopicPartition(name, int(part["p"][0])), part["t"]
-                ).alias("mark")
-            )
-            for part in frame.partition_by("p", maintain_order=True)
-        ]
-        marks = pl.concat(parts).sort("row")["mark"] if parts else times
+        here = events[PARTITION].unique(maintain_order=True).to_list()
+        numbers = events[PARTITION].replace_strict(
+            here, range(len(here)), return_dtype=pl.UInt32
+        )
+        partitions = [TopicPartition(name, number) for number in here]
+        marks = self.watermarks.observe_each(partitions, numbers, times)
         return times, marks, self.chain.floors(name, times, marks)
 
     def _entered(self, name: str, events: pl.DataFrame | None) -> pl.DataFrame:
@@ -160,3 +170,18 @@ class Drive:
             for column, value in place.items()
             if column in columns and column not in events.columns
         )
+
+
+def partitions_of(frames: Mapping[str, pl.DataFrame]) -> dict[str, list[int]]:
+    """Return stream → numbers of the partitions in its frame, where it tells them."""
+    return {
+        name: frame[PARTITION].unique().to_list()
+        for name, frame in frames.items()
+        if PARTITION in frame.columns
+    }
+
+
+def with_times(chain: Chain, name: str, events: pl.DataFrame) -> pl.DataFrame:
+    """Return the events of a stream that have an event time, if it wants one."""
+    on = chain.times.get(name)
+    return events if on is None else events.filter(pl.col(on.column).is_not_null())

@@ -19,7 +19,13 @@ from streamlab.contracts import Schema
 from streamlab.errors import TransformError, UsageError
 from streamlab.operators import cuts
 from streamlab.operators.chain import Chain, late
-from streamlab.operators.driving import OFFSET, PARTITION, Drive
+from streamlab.operators.driving import (
+    OFFSET,
+    PARTITION,
+    Drive,
+    partitions_of,
+    with_times,
+)
 from streamlab.operators.netting import near_rows, netted
 from streamlab.sources import METADATA
 from streamlab.transforms import evaluation as stateless
@@ -231,7 +237,7 @@ class _Trial:
 
     def run(self, epochs: Sequence[Mapping[str, pl.DataFrame]] | None = None) -> _Ran:
         """Run over the events, in some epochs or in those of a worker."""
-        drive, largest = Drive.of(self.chain, _partitions(self.frames)), 0
+        drive, largest = Drive.of(self.chain, partitions_of(self.frames)), 0
         begin = time.perf_counter()
         for epoch in (
             epochs if epochs is not None else cuts.slices(self.frames, EPOCH_ROWS)
@@ -241,11 +247,8 @@ class _Trial:
         seconds = time.perf_counter() - begin
         complete, held = drive.output, sum(t.height for t in drive.tables.values())
         last = drive.epoch({}, ended=True)
-        if drive.failed:
-            # In a worker these would be dead letters; here a person wants to see them.
-            rows = sum(one.rows.height for one in drive.failed)
-            what = f"{self._functions} fails on {rows:,} of the rows"
-            raise TransformError(f"{what}: {drive.failed[0].reason}")
+        # In a worker these would be dead letters; here a person wants to see them.
+        drive.require_success(f"{self._functions} fails")
         return _Ran(complete, last.output, drive, largest, held, seconds)
 
     @property
@@ -331,17 +334,7 @@ def _columns(chain: Chain, name: str, given: _Given) -> pl.DataFrame:
             hint="a tapped Sample has the metadata columns",
         )
     chosen = [c for c in given.frame.columns if c in wanted or c == PARTITION]
-    frame = given.frame.select(chosen)
-    on = chain.times.get(name)
-    return frame if on is None else frame.filter(pl.col(on.column).is_not_null())
-
-
-def _partitions(frames: Mapping[str, pl.DataFrame]) -> dict[str, list[int]]:
-    return {
-        name: frame[PARTITION].unique().to_list()
-        for name, frame in frames.items()
-        if PARTITION in frame.columns
-    }
+    return with_times(chain, name, given.frame.select(chosen))
 
 
 def _by_window(rows: pl.DataFrame) -> pl.DataFrame:
@@ -362,7 +355,7 @@ def _course(chain: Chain, frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         if name in chain.timeless or name not in frames:
             continue
         events = frames[name].head(MOST_SHOWN // len(frames))
-        drive = Drive.of(chain, _partitions({name: events}))
+        drive = Drive.of(chain, partitions_of({name: events}))
         times, marks, floors = drive.timed(name, events)
         parts.append(
             pl.DataFrame(

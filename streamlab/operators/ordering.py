@@ -13,7 +13,8 @@ from typing import Final
 import polars as pl
 
 from streamlab.operators.cascading import delayed, is_behind, too_late
-from streamlab.operators.operator import END_OF_TIME, FLOOR, LATE, Failed, Moment
+from streamlab.operators.operator import END_OF_TIME, Failed, Moment
+from streamlab.operators.watermarks import floors_behind
 from streamlab.sources import METADATA_DTYPES
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.event_time import EventTime
@@ -58,10 +59,7 @@ class EventOrder:
 
     def floors(self, times: pl.Series, watermarks: pl.Series) -> pl.Series:
         """Call events late that are behind their watermark by more than allowed."""
-        frame = pl.DataFrame({"time": times, "mark": watermarks})
-        is_late = pl.col("time") < pl.col("mark") - self.lateness_us
-        floor = pl.when(is_late).then(pl.lit(LATE, pl.Int64)).alias(FLOOR)
-        return frame.select(floor).to_series()
+        return floors_behind(times, watermarks, self.lateness_us)
 
     def moment(self, moment: Moment, rows: pl.DataFrame) -> Moment:
         """Return the event time of the input; behind an operator it has its own bound.

@@ -8,7 +8,7 @@ part of the state, and counted.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,6 +89,34 @@ class Watermarks:
                 self.passed[partition] = self.reached
         closed = self.passed.get(partition)
         return marks if closed is None else marks.clip(lower_bound=closed)
+
+    def observe_each(
+        self, partitions: Sequence[TopicPartition], numbers: pl.Series, times: pl.Series
+    ) -> pl.Series:
+        """Take in the next events of several partitions.
+
+        Args:
+            partitions: The partitions.
+            numbers: For each event the number of its partition in that list.
+            times: Event time of each, as :meth:`observe` takes them.
+
+        Returns:
+            The watermark of its own partition at each event, Int64 µs.
+        """
+        present = numbers.unique().to_list()
+        if len(present) <= 1:
+            return self.observe(partitions[present[0]], times) if present else times
+        # Each partition's own, put back into the order of the events.
+        parts = (
+            pl.DataFrame([numbers.alias("number"), times.alias("time")])
+            .with_row_index("at")
+            .partition_by("number", maintain_order=True)
+        )
+        marked = []
+        for part in parts:
+            partition = partitions[part["number"][0]]
+            marked.append(part.select("at", mark=self.observe(partition, part["time"])))
+        return pl.concat(marked).sort("at")["mark"]
 
     def set_aside(self, partition: TopicPartition) -> None:
         """Go on without a partition until its next event."""

@@ -9,9 +9,8 @@ from typing import Any
 import polars as pl
 
 from streamlab.contracts import Schema
-from streamlab.errors import TransformError
 from streamlab.operators.chain import Chain
-from streamlab.operators.driving import PARTITION, Drive
+from streamlab.operators.driving import Drive, partitions_of, with_times
 from streamlab.transforms.application import prepare
 from streamlab.transforms.transform import Transform
 
@@ -39,18 +38,8 @@ def rows_of(
         return prepare(transforms, schema, base).apply(events)
     (stream,) = needing[0].streams
     chain = Chain.of(transforms, {stream: schema}, base)
-    partitions = (
-        {stream: events[PARTITION].unique().to_list()}
-        if PARTITION in events.columns
-        else None
-    )
-    drive = Drive.of(chain, partitions)
-    on = chain.times.get(stream)
-    if on is not None:
-        events = events.filter(pl.col(on.column).is_not_null())
+    events = with_times(chain, stream, events)
+    drive = Drive.of(chain, partitions_of({stream: events}))
     drive.epoch({stream: events}, ended=True)
-    if drive.failed:
-        rows = sum(one.rows.height for one in drive.failed)
-        message = f"the transforms fail on {rows:,} of the rows"
-        raise TransformError(f"{message}: {drive.failed[0].reason}")
+    drive.require_success("the transforms fail")
     return drive.output

@@ -16,7 +16,7 @@ from streamlab.transforms.event_time import EventTime
 
 NO_TIME = "its event time is null"
 
-_ROW, _PART, _TIME, _MARK = "row", "partition", "time", "mark"
+_ROW, _PART, _TIME = "row", "partition", "time"
 
 
 @dataclass(frozen=True)
@@ -114,37 +114,13 @@ class Arrived:
             late ones as dead letters.
         """
         name, times = self.decoded.name, self.places[_TIME]
-        floors = chain.floors(name, times, self._marks(watermarks))
+        marks = watermarks.observe_each(self.partitions, self.places[_PART], times)
+        floors = chain.floors(name, times, marks)
         mask = late(floors)
         if floors is None or mask is None or not mask.any():
             return self, floors, ()
         letters = self.letters(mask, "late", "late", chain.late_reason)
         return self.filter(~mask), floors.filter(~mask), letters
-
-    def _marks(self, watermarks: Watermarks) -> pl.Series:
-        """Return the watermark of its own partition at each event."""
-        numbers = self.places[_PART].unique().to_list()
-        if len(numbers) <= 1:
-            times = self.places[_TIME]
-            return (
-                watermarks.observe(self.partitions[numbers[0]], times)
-                if numbers
-                else times
-            )
-        # Each partition's own, put back into the order of the events.
-        parts = self.places.with_row_index("at").partition_by(
-            _PART, maintain_order=True
-        )
-        marked = [
-            part.select(
-                "at",
-                watermarks.observe(self.partitions[part[_PART][0]], part[_TIME]).alias(
-                    _MARK
-                ),
-            )
-            for part in parts
-        ]
-        return pl.concat(marked).sort("at")[_MARK]
 
 
 def _numbers(decoded: Decoded, partitions: Sequence[TopicPartition]) -> pl.Series:

@@ -19,10 +19,11 @@ from streamlab.errors import TransformError
 from streamlab.operators.cascading import is_behind
 from streamlab.operators.joins.bounds import Bounds
 from streamlab.operators.joins.halves import Half
-from streamlab.operators.joins.joining import PairsFunction, join_of, late_floors
+from streamlab.operators.joins.joining import PairsFunction, join_of
 from streamlab.operators.joins.ranges import FROM, TIME, UNTIL, meet_any, meeting
 from streamlab.operators.joins.sides import Sides, known
 from streamlab.operators.operator import Counts, Failed, Moment, Operator, Outcome
+from streamlab.operators.watermarks import floors_behind
 from streamlab.state.table import StateTable
 from streamlab.transforms.joins import IntervalJoin
 from streamlab.transforms.steps import Step
@@ -112,7 +113,7 @@ class IntervalOperator(Operator):
     ) -> pl.Series | None:
         """Return which events are late: behind by more than the lateness."""
         del name
-        return late_floors(times, watermarks, self._join.lateness_us)
+        return floors_behind(times, watermarks, self._join.lateness_us)
 
     def step(
         self,

@@ -10,7 +10,7 @@ import polars as pl
 
 from streamlab.errors import UsageError
 from streamlab.operators.calling import Function
-from streamlab.operators.operator import LATE, Failed, Operator
+from streamlab.operators.operator import Failed, Operator
 from streamlab.transforms.declarations import Joined
 from streamlab.transforms.joins import Join
 from streamlab.transforms.steps import Step
@@ -50,19 +50,6 @@ def join_of(step: Step, kind: type[J]) -> J:
         return needs.join
     message = f"{step.transform.name}() declares no {kind.__name__}"
     raise UsageError(message)
-
-
-def late_floors(times: pl.Series, watermarks: pl.Series, lateness_us: int) -> pl.Series:
-    """Return ``LATE`` for events that are behind by more than a lateness, else null.
-
-    Args:
-        times: Event times, Int64 µs.
-        watermarks: Watermark of each event's own partition, Int64 µs.
-        lateness_us: In µs.
-    """
-    return pl.select(
-        pl.when(times < watermarks - lateness_us).then(pl.lit(LATE, pl.Int64))
-    ).to_series()
 
 
 class PairsFunction:

@@ -14,9 +14,10 @@ from typing import Final
 import polars as pl
 
 from streamlab.operators.joins.changing import EMPTIES, GONE, Changing, table_columns
-from streamlab.operators.joins.joining import PairsFunction, join_of, late_floors
+from streamlab.operators.joins.joining import PairsFunction, join_of
 from streamlab.operators.joins.sides import Sides
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
+from streamlab.operators.watermarks import floors_behind
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.joins import TableJoin
 from streamlab.transforms.steps import Step
@@ -75,7 +76,7 @@ class LookupOperator(Operator):
         """Return which events of the stream are late; those of a table never are."""
         if name == self._join.right:
             return None
-        return late_floors(times, watermarks, self._join.lateness_us)
+        return floors_behind(times, watermarks, self._join.lateness_us)
 
     def step(
         self,

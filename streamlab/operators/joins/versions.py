@@ -21,10 +21,11 @@ import polars as pl
 from streamlab.errors import UsageError
 from streamlab.operators.joins.bounds import DUE
 from streamlab.operators.joins.changing import EMPTIES, GONE, Changing, table_columns
-from streamlab.operators.joins.joining import PairsFunction, late_floors
+from streamlab.operators.joins.joining import PairsFunction
 from streamlab.operators.joins.ranges import TIME
 from streamlab.operators.joins.sides import Sides
 from streamlab.operators.operator import Counts, Moment, Operator, Outcome
+from streamlab.operators.watermarks import floors_behind
 from streamlab.sources import METADATA
 from streamlab.state.table import StateTable, TableLayout
 from streamlab.transforms.joins import TableJoin
@@ -88,7 +89,7 @@ class VersionsOperator(Operator):
     ) -> pl.Series | None:
         """Return which events are late: behind by more than the lateness."""
         del name
-        return late_floors(times, watermarks, self._join.lateness_us)
+        return floors_behind(times, watermarks, self._join.lateness_us)
 
     def step(
         self,
